@@ -1,0 +1,1 @@
+"""Everything that touches Slicer: scene (MRML), desktop (Qt), web."""

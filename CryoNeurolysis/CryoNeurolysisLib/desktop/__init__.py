@@ -1,0 +1,1 @@
+"""The Qt side of the module: adapters between the panel and the engine."""

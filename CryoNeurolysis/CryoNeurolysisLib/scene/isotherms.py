@@ -1,0 +1,56 @@
+"""Isotherm surfaces as models, and the band of doubt round them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from cryoneuro.assessment import neighbor_band_mm
+from cryoneuro.knowledge import color
+from cryoneuro.model import ThermalRun, VolumeGeometry
+from scipy import ndimage
+
+from .convert import isosurface
+from .nodes import modelNode
+
+SHOWN_C = (0.0, -20.0, -40.0)
+_OPACITY = {0.0: 0.25, -20.0: 0.4, -40.0: 0.6}
+
+
+def isothermColor(isotherm_c: float) -> tuple[float, float, float]:
+    """Color of an isotherm, from the data."""
+    return color(f"isotherm_{isotherm_c:g}")
+
+
+def isothermNodes(scene: Any, field_kji: np.ndarray, geometry: VolumeGeometry) -> dict[float, Any]:
+    """A model for each shown isotherm of a temperature field; its surface is empty where it is not reached."""
+    nodes = {}
+    for isotherm in SHOWN_C:
+        surface = isosurface(field_kji, geometry, isotherm)
+        nodes[isotherm] = modelNode(
+            scene, f"Isotherm {isotherm:g} C", surface, isothermColor(isotherm), _OPACITY[isotherm], 3
+        )
+    return nodes
+
+
+def updateIsotherms(nodes: dict[float, Any], field_kji: np.ndarray, geometry: VolumeGeometry) -> None:
+    """Give existing isotherm models the surfaces of another time."""
+    for isotherm, node in nodes.items():
+        node.SetAndObservePolyData(isosurface(field_kji, geometry, isotherm))
+
+
+def bandNodes(scene: Any, run: ThermalRun, isotherm_c: float = -20.0) -> list[Any]:
+    """Where the isotherm may lie as well, one sigma nearer and farther: two thin outlines."""
+    cold = run.coldest_c <= isotherm_c
+    if not cold.any():
+        return []
+    spacing = run.geometry.spacing_mm[0]
+    distance = ndimage.distance_transform_edt(~cold) - ndimage.distance_transform_edt(cold)
+    distance = (distance - np.sign(distance) * 0.5) * spacing
+    band = neighbor_band_mm()
+    nodes = []
+    for sign, word in ((-1.0, "at least"), (1.0, "at most")):
+        surface = isosurface(distance.astype(np.float32), run.geometry, sign * band)
+        name = f"Isotherm {isotherm_c:g} C, {word}"
+        nodes.append(modelNode(scene, name, surface, isothermColor(isotherm_c), 0.15, 1, in_3d=False))
+    return nodes

@@ -1,0 +1,137 @@
+"""Draws a case: three slices through the target, one along the path, a 3D view, and the scene bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cryoneuro.assessment import neighbor_band_mm
+from cryoneuro.knowledge import color
+from cryoneuro.model import Case
+
+from .case_scene import CaseNodes, buildCase
+from .host import HeadlessHost
+from .isotherms import isothermColor
+from .views import SliceView, ThreeDView
+
+_SIZE = (640, 640)
+_ACROSS_MM = 100.0
+_WHITE = (1.0, 1.0, 1.0)
+_BACKGROUND = (0.09, 0.10, 0.13)
+_SLICES = (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal"))
+_SILENT: Callable[[float, str], None] = lambda fraction, text: None  # noqa: E731
+
+
+def render_case(
+    case: Case, folder: Path, progress: Callable[[float, str], None] = _SILENT
+) -> tuple[tuple[Path, str], ...]:
+    """Write the pictures to folder/report and the scene to folder/scene.mrb.
+
+    Returns:
+        (path, caption) of every picture.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    place = folder / "report"
+    place.mkdir(parents=True, exist_ok=True)
+    with HeadlessHost() as host:
+        progress(0.1, "Building the scene")
+        nodes = buildCase(host.scene, case)
+        pictures: list[tuple[Path, str]] = []
+        target = _target(case)
+        for number, (name, orientation) in enumerate(_SLICES):
+            progress(0.2 + 0.1 * number, orientation)
+            view = SliceView(host, name, orientation, _SIZE)
+            view.look(target, _ACROSS_MM, nodes.ct)
+            _annotate(view, case, f"{orientation}, through the target")
+            path = view.write(place / f"{orientation.lower()}.png")
+            pictures.append((path, f"{orientation} slice through the target. {_explained()}"))
+            view.close()
+        progress(0.5, "Along the path")
+        if case.plan is not None:
+            pictures.append(_alongPath(host, case, nodes, place))
+        progress(0.6, "3D view")
+        pictures.append(_threeD(host, case, target, place))
+        progress(0.7, "Writing the scene")
+        host.application.GetSelectionNode().SetActiveVolumeID(nodes.ct.GetID())
+        host.save(folder / "scene.mrb")
+    progress(1.0, "Pictures done")
+    return tuple(pictures)
+
+
+def _explained() -> str:
+    return (
+        "Thick lines: coldest reached, 0, -20 and -40 C; CT itself shows the 0 C edge only. "
+        f"Thin lines: where -20 C may lie as well, one sigma ({neighbor_band_mm():.1f} mm)."
+    )
+
+
+def _target(case: Case) -> np.ndarray:
+    if case.plan is not None:
+        nerve = case.plan.nerve
+        return nerve.at(0.5 * float(nerve.arc_length_mm[-1]))[0]
+    return case.ct.geometry.center_ras_mm
+
+
+def _legend(case: Case) -> list[tuple[str, tuple[float, float, float]]]:
+    rows = []
+    if case.thermal is not None:
+        band = neighbor_band_mm()
+        words = {0.0: "0 C, edge of the ice", -20.0: f"-20 C, nerve treated (thin: +-{band:.1f} mm)", -40.0: "-40 C"}
+        rows += [(words[c], isothermColor(c)) for c in (0.0, -20.0, -40.0)]
+    if case.plan is not None:
+        sigma = case.plan.nerve.sigma_mm
+        rows.append((f"nerve, course +-{sigma:g} mm", color("nerve")))
+        rows.append(("probe path", color("trajectory")))
+    return rows
+
+
+def _annotate(view: SliceView, case: Case, title: str) -> None:
+    view.rows(
+        [(title, _WHITE), ("patient right is on the left", _WHITE)] if "Sag" not in title else [(title, _WHITE)], True
+    )
+    view.rows(_legend(case), False)
+    view.scaleBar(20.0)
+
+
+def _alongPath(host: HeadlessHost, case: Case, nodes: CaseNodes, place: Path) -> tuple[Path, str]:
+    assert case.plan is not None
+    path = case.plan.probes[0].trajectory
+    view = SliceView(host, "Path", "Axial", _SIZE)
+    middle = 0.5 * (path.entry_ras_mm + path.tip_ras_mm)
+    view.lookAlong(middle, path.direction_ras, max(_ACROSS_MM, 1.35 * path.length_mm), nodes.ct)
+    view.rows([("Plane of the path, skin to tip", _WHITE), ("patient right is on the left", _WHITE)], True)
+    view.rows(_legend(case), False)
+    view.scaleBar(20.0)
+    written = view.write(place / "path.png")
+    view.close()
+    # The extra view is for the picture only; a scene that is opened later has the usual ones.
+    for node in (view.composite, view.node):
+        if node is not None and node.GetScene() is not None:
+            host.scene.RemoveNode(node)
+    return written, f"The plane that holds the path from skin to tip. {_explained()}"
+
+
+def _threeD(host: HeadlessHost, case: Case, target: np.ndarray, place: Path) -> tuple[Path, str]:
+    view = ThreeDView(host, (800, 640), _BACKGROUND)
+    up = np.array([0.0, 0.0, 1.0])
+    toward = np.array([0.0, -1.0, 0.2])
+    if case.plan is not None and case.anatomy is not None:
+        # Across the path, from outside the body, a little from above and from where the probe enters.
+        back = -case.plan.probes[0].trajectory.direction_ras
+        across = np.cross(up, back)
+        body = case.anatomy.geometry.ijk_to_ras_mm(np.argwhere(case.anatomy.body_kji)[::997, ::-1]).mean(axis=0)
+        outward = (target - body) * np.array([1.0, 1.0, 0.0])
+        across *= 1.0 if float(across @ outward) >= 0 else -1.0
+        toward = across / max(float(np.linalg.norm(across)), 1e-6) + 0.35 * back + 0.35 * up
+    toward = toward / np.linalg.norm(toward)
+    view.look(target, target + 300.0 * toward, up)
+    rows: list[tuple[str, Any]] = [("3D, across the path, from outside", _WHITE)]
+    view.rows(rows, True)
+    view.rows(_legend(case), False)
+    path = view.write(place / "3d.png")
+    view.close()
+    return path, "3D view across the path: bone, vessels, nerve, probe and isotherms near the target."

@@ -1,0 +1,17 @@
+"""What lies around the nerve, and where the nerve runs: from the CT, from imported labels, from landmarks."""
+
+from .labels import structures_from_labels
+from .proposal import nerve_from_points, propose_nerve
+from .requirements import for_target
+from .segment import segment
+from .skin import SkinEntries, skin_entries
+
+__all__ = [
+    "SkinEntries",
+    "for_target",
+    "nerve_from_points",
+    "propose_nerve",
+    "segment",
+    "skin_entries",
+    "structures_from_labels",
+]

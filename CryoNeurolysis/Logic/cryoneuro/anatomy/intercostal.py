@@ -1,0 +1,132 @@
+"""An intercostal nerve below the lower edge of its rib, near the angle of the rib."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..knowledge import NerveRecord, constant
+from ..model import Anatomy, AnatomyError, Nerve
+from .landmarks import canal_centers_ra_mm, union_of
+from .morphology import Mask
+
+_SECTION_AREA_MM2 = (20.0, 450.0)
+
+
+def propose_intercostal(anatomy: Anatomy, record: NerveRecord, side: str, level: int | None) -> Nerve:
+    """Below the rib's lower edge, on its inner side, over the angle of the rib.
+
+    Ribs that a label map numbers are taken by `level`; without numbers the rib is taken that lies nearest to the
+    middle of the lung behind which it runs, and the name says that it is not numbered.
+
+    Raises:
+        AnatomyError: no rib in view on that side, or no rib of that number.
+    """
+    sign = -1.0 if side == "left" else 1.0
+    bone, label = _ribs(anatomy, side, level)
+    canal = canal_centers_ra_mm(anatomy)
+    middle = float(np.nanmedian(canal[:, 0]))
+    behind = float(np.nanmedian(canal[:, 1]))
+    geometry = anatomy.geometry
+    spacing = geometry.spacing_mm[0]
+    low, high = constant("intercostal_lateral_low_mm"), constant("intercostal_lateral_high_mm")
+    laterals = np.arange(low, high + 0.5 * spacing, spacing)
+    start = len(laterals) // 2
+    sections = [_sections(anatomy, bone, middle + sign * d, behind) for d in laterals]
+    if not sections[start]:
+        raise AnatomyError(
+            f"No rib is seen {laterals[start]:.0f} mm to the {side} of the spine; give the nerve course as points."
+        )
+    if level is not None or label:
+        chosen = max(sections[start], key=lambda item: item[2])
+    else:
+        lung = union_of(anatomy, "lung")
+        wanted = _lung_middle_s(anatomy, lung) if lung is not None else float(geometry.center_ras_mm[2])
+        chosen = min(sections[start], key=lambda item: (abs(item[0][1] - wanted), item[0][1]))
+    course = {start: chosen}
+    for direction in (1, -1):
+        current = chosen
+        for n in range(start + direction, len(laterals) if direction > 0 else -1, direction):
+            near = [s for s in sections[n] if np.linalg.norm(s[0] - current[0]) < 6.0]
+            if not near:
+                break
+            current = min(near, key=lambda item: float(np.linalg.norm(item[0] - current[0])))
+            course[n] = current
+    used = sorted(course)
+    if (len(used) - 1) * spacing < record.desired_treated_length_mm:
+        raise AnatomyError(
+            f"The rib can be followed over {len(used) * spacing:.0f} mm only; give the nerve course as points."
+        )
+    r = middle + sign * laterals[used]
+    edge = np.array([course[n][1] for n in used])  # inner lower edge (A, S)
+    smooth = np.column_stack([np.polyval(np.polyfit(r - r.mean(), edge[:, n], 3), r - r.mean()) for n in range(2)])
+    points = np.column_stack([r, smooth[:, 0], smooth[:, 1] - constant("intercostal_below_rib_mm")])
+    diameter = record.diameter_mm or (1.0, 3.0)
+    number = f"{level}, {side}" if level is not None else label or f"{side} (rib not numbered)"
+    return Nerve(
+        name=f"Intercostal nerve {number}",
+        target_id=record.id,
+        points_ras_mm=points,
+        radius_mm=0.5 * diameter[1],
+        sigma_mm=constant("intercostal_sigma_mm"),
+        rule=f"{constant('intercostal_below_rib_mm'):g} mm below the inner lower edge of the rib, "
+        f"{low:g} to {high:g} mm from the midline",
+    )
+
+
+def _ribs(anatomy: Anatomy, side: str, level: int | None) -> tuple[Mask, str]:
+    """Bone to search, and the rib's number when labels give it."""
+    ribs = {s.name: s for s in anatomy.structures if s.name.startswith(f"rib_{side}_")}
+    if level is not None:
+        name = f"rib_{side}_{level}"
+        if name not in ribs:
+            have = ", ".join(sorted(n.rsplit("_", 1)[1] for n in ribs)) or "none"
+            raise AnatomyError(
+                f"Rib {level} on the {side} is not numbered in this case (numbered ribs: {have}); "
+                "leave the level out, or import a label map that numbers the ribs."
+            )
+        return ribs[name].mask_kji, f"{level}, {side}"
+    for number in (9, 8, 10, 7, 11, 6):
+        name = f"rib_{side}_{number}"
+        if name in ribs:
+            return ribs[name].mask_kji, f"{number}, {side}"
+    bone = union_of(anatomy, "bone")
+    if bone is None:
+        raise AnatomyError("No bone is seen in this CT; give the nerve course as points.")
+    return bone, ""
+
+
+def _lung_middle_s(anatomy: Anatomy, lung: Mask) -> float:
+    k = np.flatnonzero(lung.any(axis=(1, 2)))
+    s = anatomy.geometry.ijk_to_ras[2, 3] + k * anatomy.geometry.spacing_mm[2]
+    # The lower third: ribs 8 to 10, where the space is wide and the scapula is away.
+    return float(s[0] + (s[-1] - s[0]) / 3.0)
+
+
+def _sections(
+    anatomy: Anatomy, bone: Mask, r_mm: float, behind_a_mm: float
+) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]]:
+    """Rib sections in the sagittal plane at r_mm: center (A, S), inner lower edge (A, S), area in mm2."""
+    geometry = anatomy.geometry
+    spacing = geometry.spacing_mm[0]
+    i = round((r_mm - geometry.ijk_to_ras[0, 3]) / spacing)
+    if not 0 <= i < bone.shape[2]:
+        return []
+    plane = bone[:, :, i]
+    labels, count = ndimage.label(plane)
+    found = []
+    for number in range(1, count + 1):
+        k, j = np.nonzero(labels == number)
+        area = len(k) * spacing**2
+        if not _SECTION_AREA_MM2[0] <= area <= _SECTION_AREA_MM2[1]:
+            continue
+        a = geometry.ijk_to_ras[1, 3] + j * spacing
+        s = geometry.ijk_to_ras[2, 3] + k * spacing
+        # Ribs at the angle lie behind the canal's front wall; the front ends of the same ribs do not.
+        if a.mean() > behind_a_mm + 25.0 or k.min() <= 1 or k.max() >= plane.shape[0] - 2:
+            continue
+        lowest = s < s.min() + 2.0 * spacing
+        edge = np.array([a[lowest].mean() + 0.5 * (a[lowest].max() - a[lowest].mean()), s.min() - 0.5 * spacing])
+        found.append((np.array([a.mean(), s.mean()]), edge, area))
+    return found

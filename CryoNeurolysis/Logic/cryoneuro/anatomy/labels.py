@@ -1,0 +1,79 @@
+"""Structures from a label map that somebody else made."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from ..imaging import LabelMap, label_on_grid
+from ..knowledge import load_records
+from ..model import AnatomyError, Structure, StructureRole, VolumeGeometry
+
+
+def group_of(name: str) -> Mapping[str, Any] | None:
+    """Record of label_groups.json that a structure's name belongs to; None when the name is not known."""
+    key = name.strip().lower().replace(" ", "_").replace("-", "_")
+    for record in load_records("label_groups"):
+        if any(fnmatch.fnmatchcase(key, pattern) for pattern in record["patterns"]):
+            return record
+    return None
+
+
+def structures_from_labels(
+    labels: LabelMap, target: VolumeGeometry, confirmed: bool = False
+) -> tuple[tuple[Structure, ...], tuple[str, ...]]:
+    """Structures on the target grid, and sentences about what was not understood.
+
+    Args:
+        labels: label map on its own grid; it is resampled by nearest neighbor.
+        target: the anatomy's grid.
+        confirmed: a person has looked at these labels.
+
+    Raises:
+        AnatomyError: the label map does not overlap the CT at all: it belongs to another image or frame.
+    """
+    if not _boxes_overlap(labels.geometry, target):
+        raise AnatomyError(
+            f"The label map {labels.source} lies nowhere near the CT (center {_point(labels.geometry)} against "
+            f"{_point(target)} mm RAS); it belongs to another image."
+        )
+    grid = label_on_grid(labels.labels_kji, labels.geometry, target)
+    boxes = ndimage.find_objects(grid.astype(np.int32))
+    structures = []
+    notes = []
+    for value, name in sorted(labels.names.items()):
+        box = boxes[value - 1] if 0 < value <= len(boxes) else None
+        if box is None:
+            notes.append(f"Label {value} ({name}) of {labels.source} has no voxel in the field of view.")
+            continue
+        mask = np.zeros(grid.shape, bool)
+        mask[box] = grid[box] == value
+        record = group_of(name)
+        if record is None:
+            notes.append(f"The label name '{name}' is not known; it is avoided like an organ of unknown kind.")
+        structures.append(
+            Structure(
+                name=name,
+                group=record["group"] if record else "other",
+                role=StructureRole(record["role"]) if record else StructureRole.AVOID,
+                mask_kji=mask,
+                origin="imported",
+                method=f"Imported from {labels.source}",
+                confidence="medium",
+                confirmed=confirmed,
+            )
+        )
+    return tuple(structures), tuple(notes)
+
+
+def _boxes_overlap(one: VolumeGeometry, other: VolumeGeometry) -> bool:
+    a, b = one.corners_ras_mm, other.corners_ras_mm
+    return bool((a.min(axis=0) < b.max(axis=0)).all() and (b.min(axis=0) < a.max(axis=0)).all())
+
+
+def _point(geometry: VolumeGeometry) -> str:
+    return "(" + ", ".join(f"{v:.0f}" for v in geometry.center_ras_mm) + ")"

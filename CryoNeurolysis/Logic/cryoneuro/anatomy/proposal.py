@@ -1,0 +1,73 @@
+"""Courses of nerves: proposed from landmarks, or given by a person as points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..imaging import sample
+from ..knowledge import NerveRecord, nerve
+from ..model import Anatomy, AnatomyError, Nerve
+from .celiac import propose_celiac
+from .intercostal import propose_intercostal
+
+_RULES: dict[str, Callable[[Anatomy, NerveRecord, str, int | None], Nerve]] = {
+    "celiac_plexus": propose_celiac,
+    "intercostal": propose_intercostal,
+}
+
+
+def propose_nerve(anatomy: Anatomy, target: str, side: str = "left", level: int | None = None) -> Nerve:
+    """A course from landmarks, with its position sigma and the rule in words; it waits for a person's yes.
+
+    Args:
+        target: name of a nerve target.
+        side: "left" or "right".
+        level: number of the rib, where the target has one and labels number the ribs.
+
+    Raises:
+        KnowledgeError: unknown target.
+        AnatomyError: no rule for this target yet, or its landmarks are not in view.
+    """
+    record = nerve(target)
+    if side not in ("left", "right"):
+        raise AnatomyError(f"The side must be left or right, not '{side}'.")
+    rule = _RULES.get(record.id)
+    if rule is None:
+        raise AnatomyError(
+            f"The course of the {record.name} is not proposed from landmarks yet; give it as points "
+            f"(--points R,A,S R,A,S in mm). Landmark: {record.landmark}"
+        )
+    return rule(anatomy, record, side, level)
+
+
+def nerve_from_points(
+    anatomy: Anatomy, target: str, points_ras_mm: npt.ArrayLike, sigma_mm: float = 2.0, confirmed: bool = True
+) -> Nerve:
+    """A course through points (N, 3) in RAS mm that a person gave.
+
+    Raises:
+        KnowledgeError: unknown target.
+        AnatomyError: fewer than two points, or a point outside the image or the body.
+    """
+    record = nerve(target)
+    points = np.atleast_2d(np.asarray(points_ras_mm, dtype=float))
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) < 2:
+        raise AnatomyError("A nerve course needs at least two points, each as R,A,S in mm.")
+    inside = sample(anatomy.body_kji.astype(np.float32), anatomy.geometry, points, 0, outside=0.0) > 0.5
+    if not inside.all():
+        bad = points[~inside][0]
+        raise AnatomyError(
+            f"The point ({bad[0]:.1f}, {bad[1]:.1f}, {bad[2]:.1f}) mm RAS lies outside the body; "
+            "check the coordinates (RAS, not LPS: R and A change sign)."
+        )
+    return Nerve(
+        record.name, record.id, points, nerve_radius_mm(record), sigma_mm, "Points given by a person", confirmed
+    )
+
+
+def nerve_radius_mm(record: NerveRecord) -> float:
+    """Half the upper end of the diameter range; 1.5 mm where the data have none (a thin nerve)."""
+    return 0.5 * record.diameter_mm[1] if record.diameter_mm else 1.5

@@ -1,0 +1,47 @@
+"""Where a probe may enter: skin that meets air, and is no edge of the field of view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..model import Anatomy
+from .morphology import dilate, erode
+
+
+@dataclass(frozen=True, eq=False)
+class SkinEntries:
+    """Skin points (N, 3) in RAS mm with outward unit normals (N, 3)."""
+
+    points_ras_mm: npt.NDArray[np.float64]
+    normals_ras: npt.NDArray[np.float64]
+
+
+def skin_entries(anatomy: Anatomy) -> SkinEntries:
+    """Every surface voxel of the body that touches measured air outside the body.
+
+    The surface where the body leaves the field of view, and the first and last slices, are no skin.
+    """
+    body = anatomy.body_kji
+    geometry = anatomy.geometry
+    air = anatomy.tissue.labels_kji == 0
+    outside = air & ~body
+    surface = body & dilate(outside, 1) & ~erode(body, 1)
+    # Near the edge of what was measured nobody knows whether the surface is skin.
+    edge = np.zeros_like(body)
+    edge[:2] = edge[-2:] = True
+    edge[:, :2] = edge[:, -2:] = True
+    edge[:, :, :2] = edge[:, :, -2:] = True
+    for structure in anatomy.structures:
+        if structure.group == "unmeasured":
+            edge |= dilate(structure.mask_kji, 2)
+    surface &= ~edge
+    kji = np.argwhere(surface)
+    # Normals of a binary surface are steps; the gradient of a smoothed mask (6 mm) is the skin's.
+    smooth = ndimage.gaussian_filter(body.astype(np.float32), 6.0 / geometry.spacing_mm[0], truncate=2.5)
+    gradient = np.stack([np.gradient(smooth, axis=axis)[surface] for axis in (2, 1, 0)], axis=1)
+    normals = -gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-9)
+    return SkinEntries(geometry.ijk_to_ras_mm(kji[:, ::-1]), normals.astype(np.float64))

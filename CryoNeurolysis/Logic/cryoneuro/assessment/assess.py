@@ -1,0 +1,239 @@
+"""From the thermal run to findings and a verdict."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..knowledge import constant
+from ..knowledge import nerve as nerve_record
+from ..model import Anatomy, Assessment, Finding, Limit, Plan, Status, ThermalRun, Verdict
+from .guards import Guard, guards
+from .nerve_dose import NerveDose, nerve_dose
+
+_ORDER = {Status.STOP: 0, Status.UNKNOWN: 1, Status.WARNING: 2, Status.OK: 3}
+
+
+def assess(anatomy: Anatomy, plan: Plan, run: ThermalRun) -> Assessment:
+    """Findings on the nerve, on every neighbor and on the path, worst first, and the verdict.
+
+    Bands come from moving the nerve and the neighbors against the cold by one sigma of what is uncertain: the
+    model's isotherm error, the targeting error, and for the nerve the sigma of its course.
+    """
+    nerve = plan.nerve
+    neighbor_band = neighbor_band_mm()
+    nerve_band = math.hypot(neighbor_band, nerve.sigma_mm)
+    dose = nerve_dose(run, nerve)
+    moved = [nerve_dose(run, nerve, shift) for shift in _shifts(plan, nerve_band)]
+    findings = _nerve_findings(plan, dose, moved)
+    findings += [_guard_finding(plan, guard) for guard in guards(anatomy, run, neighbor_band)]
+    findings += [_path_finding(plan, n) for n in range(len(plan.clearances)) if not plan.clearances[n].unknown]
+    findings += [_unknown_finding(group) for group in plan.unknown]
+    if not run.complete:
+        text = f"The simulation was stopped at {run.snapshot_times_s[-1] / 60:.1f} min; what comes later is unknown."
+        findings.append(
+            Finding(
+                "run.complete", "simulation", "complete", "", None, None, None, None, None, None, Status.UNKNOWN, text
+            )
+        )
+    findings.sort(
+        key=lambda f: (_ORDER[f.status], f.id != "nerve.treated_length", math.inf if f.slack is None else f.slack)
+    )
+    verdict, sentence = _verdict(findings, plan)
+    doubt = (
+        f"Band of the nerve's values: one sigma of {nerve_band:.1f} mm, from the model "
+        f"({constant('model_isotherm_error_mm'):g} mm), targeting ({constant('targeting_error_sigma_mm'):g} mm) and the "
+        f"nerve's course ({nerve.sigma_mm:g} mm); of the neighbors' values {neighbor_band:.1f} mm.",
+        "Not varied: tissue values, perfusion, probe strength, breathing.",
+    )
+    return Assessment(tuple(findings), verdict, sentence, dose.distance_mm, dose.section_c, dose.core_c, doubt)
+
+
+def neighbor_band_mm() -> float:
+    """One sigma of where an isotherm lies against a neighbor: model and targeting together, mm."""
+    return math.hypot(constant("model_isotherm_error_mm"), constant("targeting_error_sigma_mm"))
+
+
+def _shifts(plan: Plan, band_mm: float) -> list[np.ndarray]:
+    """Displacements of one sigma: eight across the first probe, two along it."""
+    axis = plan.probes[0].trajectory.direction_ras
+    helper = np.array([0.0, 0.0, 1.0]) if abs(axis[2]) < 0.9 else np.array([1.0, 0.0, 0.0])
+    one = np.cross(axis, helper)
+    one /= np.linalg.norm(one)
+    other = np.cross(axis, one)
+    angles = np.arange(8) * np.pi / 4
+    return [band_mm * (np.cos(t) * one + np.sin(t) * other) for t in angles] + [band_mm * axis, -band_mm * axis]
+
+
+def _status(limit: Limit, value: float) -> Status:
+    if limit.slack(value) < 0:
+        return Status.STOP
+    return Status.WARNING if limit.warning_slack(value) < 0 else Status.OK
+
+
+def _measured(
+    limit: Limit, subject: str, metric: str, value: float, low: float, high: float, sentence: str, finding_id: str = ""
+) -> Finding:
+    worst = low if limit.at_least else high
+    status = _status(limit, value)
+    # What holds only in the middle of its band is not simply fine.
+    if status is Status.OK and limit.slack(worst) < 0:
+        status = Status.WARNING
+    return Finding(
+        finding_id or limit.id,
+        subject,
+        metric,
+        limit.unit,
+        value,
+        low,
+        high,
+        limit.warning,
+        limit.stop,
+        limit.slack(value),
+        status,
+        sentence,
+    )
+
+
+def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose]) -> list[Finding]:
+    nerve = plan.nerve
+    treat = plan.limits["nerve.coldest"]
+    length = plan.limits["nerve.treated_length"]
+    everyone = [dose, *moved]
+    lengths = [d.treated_length_mm(treat.stop) for d in everyone]
+    coldest = [float(d.section_c.min()) for d in everyone]
+    deepest = [float(d.innermost_c.min()) for d in everyone]
+    place = int(np.argmin(dose.section_c))
+    found = [
+        _measured(
+            length,
+            nerve.name,
+            "treated length",
+            lengths[0],
+            min(lengths),
+            max(lengths),
+            f"The whole cross-section reaches {treat.stop:g} C over {lengths[0]:.1f} mm in one piece "
+            f"(band {min(lengths):.1f} to {max(lengths):.1f} mm; at least {length.stop:g}, wanted {length.warning:g} mm).",
+        ),
+        _measured(
+            treat,
+            nerve.name,
+            "coldest cross-section",
+            coldest[0],
+            min(coldest),
+            max(coldest),
+            f"The coldest cross-section reaches {coldest[0]:.0f} C throughout (band {min(coldest):.0f} to "
+            f"{max(coldest):.0f} C) and stays at {treat.stop:g} C or colder for {dose.seconds_below[place] / 60:.1f} min.",
+        ),
+        _measured(
+            plan.limits["nerve.overfreeze"],
+            nerve.name,
+            "coldest point",
+            deepest[0],
+            min(deepest),
+            max(deepest),
+            f"The coldest point in the nerve is {deepest[0]:.0f} C (band {min(deepest):.0f} to {max(deepest):.0f} C).",
+        ),
+    ]
+    record = nerve_record(nerve.target_id)
+    if record.regrowth_distance_mm:
+        near, far = record.regrowth_distance_mm
+        fast, slow = constant("regrowth_high_mm_day"), constant("regrowth_low_mm_day")
+        days = (near / fast, far / slow)
+        found.append(
+            Finding(
+                "nerve.regrowth",
+                nerve.name,
+                "regrowth time",
+                "days",
+                0.5 * sum(days),
+                days[0],
+                days[1],
+                None,
+                None,
+                None,
+                Status.OK,
+                f"Regrowth over {near:g} to {far:g} mm takes {days[0]:.0f} to {days[1]:.0f} days.",
+            )
+        )
+    return found
+
+
+def _guard_finding(plan: Plan, guard: Guard) -> Finding:
+    limit = plan.limits.get(f"guard.{guard.group}", "guard.default")
+    name = guard.name.replace("_", " ")
+    finding_id = f"guard.{guard.name}"
+    if not guard.in_box:
+        text = f"{name}: outside the simulated box, stays at body temperature."
+        return _measured(
+            limit, guard.name, "coldest point", guard.coldest_c, guard.coldest_c, guard.coldest_c, text, finding_id
+        )
+    where = (
+        f"{guard.ice_mm:.1f} mm outside the ice edge (0 C)"
+        if guard.ice_mm >= 0
+        else f"{guard.frozen_ml:.1f} mL of it inside the ice (0 C)"
+    )
+    text = f"{name}: coldest {guard.coldest_c:.0f} C (band {guard.worst_c:.0f} to {guard.best_c:.0f} C), {where}."
+    return _measured(limit, guard.name, "coldest point", guard.coldest_c, guard.worst_c, guard.best_c, text, finding_id)
+
+
+def _path_finding(plan: Plan, number: int) -> Finding:
+    c = plan.clearances[number]
+    band = constant("targeting_error_sigma_mm")
+    status = Status.STOP if c.slack_mm < 0 else Status.WARNING if c.clearance_mm < c.warning_mm else Status.OK
+    text = f"Path to {c.structure.replace('_', ' ')}: {c.clearance_mm:.1f} mm clear (at least {c.stop_mm:g} mm)."
+    return Finding(
+        f"path.{c.structure}",
+        c.structure,
+        "clearance of the shaft",
+        "mm",
+        c.clearance_mm,
+        c.clearance_mm - band,
+        c.clearance_mm + band,
+        c.warning_mm,
+        c.stop_mm,
+        c.slack_mm,
+        status,
+        text,
+    )
+
+
+def _unknown_finding(group: str) -> Finding:
+    name = group.replace("_", " ")
+    text = f"{name}: not segmented. It must be known for this target; segment it, import it, or say it is not in the field."
+    return Finding(f"unknown.{group}", group, "known", "", None, None, None, None, None, None, Status.UNKNOWN, text)
+
+
+def _verdict(findings: list[Finding], plan: Plan) -> tuple[Verdict, str]:
+    by_id = {f.id: f for f in findings}
+    length, coldest = by_id["nerve.treated_length"], by_id["nerve.coldest"]
+    treated = length.status is not Status.STOP and coldest.status is not Status.STOP
+    harmed = [f for f in findings if f.status is Status.STOP and f.id not in ("nerve.treated_length", "nerve.coldest")]
+    unknown = [f for f in findings if f.status is Status.UNKNOWN]
+    warned = [f for f in findings if f.status is Status.WARNING]
+    parts = [
+        f"The nerve is treated over {length.value:.1f} mm."
+        if treated
+        else f"The nerve is not treated: {length.value:.1f} mm reach {plan.limits['nerve.coldest'].stop:g} C, "
+        f"{length.stop:g} mm are needed."
+    ]
+    if harmed:
+        parts.append("Not safe: " + " ".join(f.sentence for f in harmed))
+    if unknown:
+        parts.append("Unknown, therefore not safe: " + ", ".join(f.subject.replace("_", " ") for f in unknown) + ".")
+    if not harmed and not unknown:
+        parts.append("No limit of a neighbor is crossed.")
+    if warned:
+        parts.append("Look at: " + ", ".join(dict.fromkeys(f.subject.replace("_", " ") for f in warned)) + ".")
+    if harmed:
+        verdict = Verdict.UNSAFE
+    elif unknown:
+        verdict = Verdict.UNKNOWN
+    elif not treated:
+        verdict = Verdict.NOT_TREATED
+    elif warned:
+        verdict = Verdict.CAUTION
+    else:
+        verdict = Verdict.TREATED_AND_SAFE
+    return verdict, " ".join(parts)

@@ -1,0 +1,104 @@
+"""How cold every neighbor became, and how far it lies from the ice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from ..anatomy import skin_entries
+from ..imaging import sample
+from ..knowledge import constant
+from ..model import Anatomy, StructureRole, ThermalRun
+
+_SKIPPED = ("body", "unmeasured", "muscle", "gas")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One neighbor.
+
+    Attributes:
+        coldest_c: coldest point of the structure.
+        worst_c, best_c: the same if everything lay off by the band, to the bad and to the good side.
+        ice_mm: from the structure to the edge of the ice (0 C) at its largest; negative inside the ice.
+        frozen_ml: part of it that froze.
+        in_box: the structure reaches into the simulated box; outside it stays at body temperature.
+    """
+
+    name: str
+    group: str
+    coldest_c: float
+    worst_c: float
+    best_c: float
+    ice_mm: float
+    frozen_ml: float
+    in_box: bool
+
+
+def guards(anatomy: Anatomy, run: ThermalRun, band_mm: float) -> tuple[Guard, ...]:
+    """Every segmented neighbor and the skin, coldest first."""
+    spacing = run.geometry.spacing_mm[0]
+    ball = [max(1, round(band_mm / spacing))] * 3
+    image = sitk.GetImageFromArray(run.coldest_c)
+    worst = sitk.GetArrayFromImage(sitk.GrayscaleErode(image, ball, sitk.sitkBall))
+    best = sitk.GetArrayFromImage(sitk.GrayscaleDilate(image, ball, sitk.sitkBall))
+    ice = run.coldest_c <= 0.0
+    distance = _distance_to_ice_mm(ice, spacing)
+    rows = []
+    voxel_ml = anatomy.geometry.voxel_volume_mm3 / 1000.0
+    for structure in anatomy.structures:
+        if structure.role is not StructureRole.AVOID or structure.group in _SKIPPED:
+            continue
+        points = _points_in_box(structure.mask_kji, anatomy, run)
+        rows.append(_guard(structure.name, structure.group, points, run, worst, best, distance, voxel_ml))
+    skin = skin_entries(anatomy).points_ras_mm
+    skin = skin[run.geometry.contains(skin)] if len(skin) else skin
+    rows.append(_guard("skin", "skin", skin, run, worst, best, distance, voxel_ml))
+    return tuple(sorted(rows, key=lambda row: row.coldest_c))
+
+
+def _points_in_box(mask_kji: npt.NDArray[np.bool_], anatomy: Anatomy, run: ThermalRun) -> npt.NDArray[np.float64]:
+    corners = anatomy.geometry.ras_to_ijk(run.geometry.corners_ras_mm)
+    n = np.array(anatomy.geometry.shape_kji[::-1])
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, n)
+    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, 0, n)
+    kji = np.argwhere(mask_kji[low[2] : high[2], low[1] : high[1], low[0] : high[0]])
+    points = anatomy.geometry.ijk_to_ras_mm(kji[:, ::-1] + low) if len(kji) else np.empty((0, 3))
+    result: npt.NDArray[np.float64] = points[run.geometry.contains(points)] if len(points) else points
+    return result
+
+
+def _guard(
+    name: str,
+    group: str,
+    points: npt.NDArray[np.float64],
+    run: ThermalRun,
+    worst: npt.NDArray[np.float32],
+    best: npt.NDArray[np.float32],
+    distance: npt.NDArray[np.float32],
+    voxel_ml: float,
+) -> Guard:
+    body = constant("body_temperature_c")
+    if not len(points):
+        return Guard(name, group, body, body, body, float("inf"), 0.0, False)
+    cold, low, high, gap = (
+        sample(field, run.geometry, points, 1, outside=body) for field in (run.coldest_c, worst, best, distance)
+    )
+    frozen = float(np.count_nonzero(cold <= 0.0)) * voxel_ml
+    return Guard(name, group, float(cold.min()), float(low.min()), float(high.min()), float(gap.min()), frozen, True)
+
+
+def _distance_to_ice_mm(ice: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.float32]:
+    if not ice.any():
+        return np.full(ice.shape, np.float32(1e3))
+    image = sitk.SignedMaurerDistanceMap(
+        sitk.GetImageFromArray(ice.astype(np.uint8)),
+        insideIsPositive=False,
+        squaredDistance=False,
+        useImageSpacing=False,
+    )
+    result: npt.NDArray[np.float32] = sitk.GetArrayFromImage(image) * np.float32(spacing_mm)
+    return result - np.float32(0.5 * spacing_mm)

@@ -1,0 +1,472 @@
+"""The command line: cryoneuro demo | info | segment | plan | simulate | run | report | list.
+
+Exit codes: 0 done, 2 wrong usage, 3 image, 4 knowledge (unknown nerve, probe, protocol), 5 anatomy, 6 planning,
+7 simulation, 8 assessment, 9 case folder, 20 --check and the verdict is not "treated and safe", 130 stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .anatomy import segment
+from .anatomy.segment import DEFAULT_GRID_MM
+from .console import Reporter, summary
+from .imaging import LabelMap, demo_ct_files, list_series, make_phantom, read_ct, read_label_map
+from .imaging.demo import CITATION
+from .knowledge import nerve, nerves, probe, probes, protocol, protocols
+from .model import Case, CryoNeuroError, CtVolume, KnowledgeError, Verdict, never_cancelled
+from .pipeline import Request, new_case, plan_step, points_of, simulate_step
+from .report import Picture, build_report, report_numbers, write_report
+from .session import check_target, event, load_case, save_case
+
+EXIT_CHECK_FAILED = 20
+DEMO_TARGETS = ("celiac_plexus", "intercostal")
+RENDERERS = "cryoneuro.renderers"
+"""Entry points that draw a case: render(case, folder, progress) -> sequence of (png path, caption)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.action(arguments))
+    except CryoNeuroError as error:
+        return _fail(arguments, str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail(arguments, "Stopped.", 130)
+    except MemoryError:
+        return _fail(arguments, "There is not enough memory; use a coarser grid (--grid-mm 2).", 1)
+    except BrokenPipeError:
+        return 0
+
+
+def _fail(arguments: argparse.Namespace, sentence: str, code: int) -> int:
+    if getattr(arguments, "json", False):
+        print(json.dumps({"error": sentence, "exit_code": code}))
+    print(f"cryoneuro: {sentence}", file=sys.stderr)
+    return code
+
+
+def _numbers(text: str) -> tuple[float, float, float]:
+    try:
+        values = [float(v) for v in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"'{text}' is no point; write R,A,S in mm, like -41.2,10,-275")
+    return (values[0], values[1], values[2])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cryoneuro",
+        description="Plan, simulate and assess CT-guided cryoneurolysis. Research software, not a medical device.",
+        epilog=__doc__.split("\n\n", 1)[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cryoneuro {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(action=action)
+        sub.add_argument("--json", action="store_true", help="print JSON for machines on stdout, nothing else")
+        return sub
+
+    def source(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("ct", help="DICOM folder, NRRD, MHA or NIfTI file, or the word phantom")
+        sub.add_argument("--series", metavar="UID", help="which DICOM series, by the start of its UID")
+
+    def labels(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--labels", metavar="FILE", help="label map with TotalSegmentator names, on any grid")
+        sub.add_argument("--names", metavar="FILE", help="names of the labels, JSON or CSV")
+        sub.add_argument("--grid-mm", type=float, default=DEFAULT_GRID_MM, help="anatomy grid (default %(default)s)")
+
+    def target(sub: argparse.ArgumentParser, required: bool) -> None:
+        sub.add_argument("--target", required=required, help="nerve target; cryoneuro list nerves")
+        sub.add_argument("--side", choices=("left", "right"), default="left")
+        sub.add_argument("--level", type=int, help="number of the rib, where labels number the ribs")
+        sub.add_argument("--points", nargs="+", type=_numbers, metavar="R,A,S", help="course of the nerve, RAS mm")
+        sub.add_argument("--entry", type=_numbers, metavar="R,A,S", help="skin entry of a path of your own, RAS mm")
+        sub.add_argument("--tip", type=_numbers, metavar="R,A,S", help="tip of a path of your own, RAS mm")
+        sub.add_argument("--probe", help="probe; cryoneuro list probes")
+        sub.add_argument("--protocol", help="protocol, like 3-1-3; cryoneuro list protocols")
+        sub.add_argument("--probes", type=int, choices=(1, 2), help="how many; by default a second one when needed")
+        sub.add_argument(
+            "--not-in-field",
+            nargs="+",
+            default=[],
+            metavar="GROUP",
+            help="structures that you say are not in the field",
+        )
+
+    def thermal(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--thermal-grid-mm", type=float, default=1.0, help="thermal grid (default %(default)s)")
+
+    def pictures(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--no-pictures", action="store_true", help="no rendering, no scene file")
+        sub.add_argument("--check", action="store_true", help=f"exit {EXIT_CHECK_FAILED} unless treated and safe")
+
+    sub = command("demo", _demo, "Run the whole line on a public CT, a CT of yours, or a synthetic phantom.")
+    sub.add_argument("--phantom", action="store_true", help="synthetic body, no download")
+    sub.add_argument("--ct", help="a CT of yours instead of the public one")
+    labels(sub)
+    sub.add_argument("--series", metavar="UID", help="which DICOM series, by the start of its UID")
+    target(sub, required=False)
+    thermal(sub)
+    pictures(sub)
+    sub.add_argument("--output", default="demo-results", help="folder for the results (default %(default)s)")
+
+    sub = command("info", _info, "Say what a CT is, or why it cannot be used.")
+    source(sub)
+
+    sub = command("segment", _segment, "Segment a CT into a new case folder.")
+    source(sub)
+    labels(sub)
+    sub.add_argument("--output", required=True, help="case folder to make")
+
+    sub = command("plan", _plan, "Plan the path to a nerve in a case folder.")
+    sub.add_argument("case", help="case folder")
+    target(sub, required=True)
+
+    sub = command("simulate", _simulate, "Simulate and assess the plan of a case folder.")
+    sub.add_argument("case", help="case folder")
+    thermal(sub)
+
+    sub = command("run", _run, "From a CT to the report in one go.")
+    source(sub)
+    labels(sub)
+    target(sub, required=True)
+    thermal(sub)
+    pictures(sub)
+    sub.add_argument("--output", required=True, help="case folder to make")
+
+    sub = command("report", _report, "Draw the pictures and write the report of a case folder.")
+    sub.add_argument("case", help="case folder")
+    pictures(sub)
+
+    sub = command("list", _list, "List what the program knows.")
+    sub.add_argument("what", choices=("nerves", "probes", "protocols"))
+    return parser
+
+
+def _read(arguments: argparse.Namespace, reporter: Reporter) -> CtVolume:
+    if arguments.ct == "phantom":
+        return make_phantom().ct
+    return read_ct(arguments.ct, arguments.series, reporter.stage("read CT"))
+
+
+def _labels(arguments: argparse.Namespace) -> LabelMap | None:
+    return read_label_map(arguments.labels, arguments.names) if arguments.labels else None
+
+
+def _request(arguments: argparse.Namespace, name: str) -> Request:
+    return Request(
+        target=name,
+        side=arguments.side,
+        level=arguments.level,
+        points_ras_mm=points_of(arguments.points) if arguments.points else None,
+        entry_ras_mm=arguments.entry,
+        tip_ras_mm=arguments.tip,
+        probe=arguments.probe,
+        protocol=arguments.protocol,
+        probe_count=arguments.probes or 0,
+        cleared=tuple(arguments.not_in_field),
+        thermal_grid_mm=getattr(arguments, "thermal_grid_mm", 1.0),
+    )
+
+
+def _renderer() -> Callable[..., Sequence[tuple[Path, str]]] | None:
+    for entry in metadata.entry_points(group=RENDERERS):
+        try:
+            return entry.load()  # type: ignore[no-any-return]
+        except ImportError:
+            continue
+    return None
+
+
+def _draw(case: Case, folder: Path, reporter: Reporter, wanted: bool) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """Pictures of a case and a note when there are none."""
+    if not wanted:
+        return (), ()
+    render = _renderer()
+    if render is None:
+        return (), ("Pictures were not drawn, because no renderer is installed (pip install 'cryoneuro[scene]').",)
+    try:
+        drawn = render(case, folder, reporter.stage("pictures"))
+    except (RuntimeError, OSError) as error:
+        return (), (
+            f"Pictures could not be drawn ({error}); offscreen rendering needs the packages libegl1 and libgl1.",
+        )
+    return tuple(Picture(Path(path), caption) for path, caption in drawn), ()
+
+
+def _finish(
+    case: Case, folder: Path, reporter: Reporter, seconds: dict[str, float], wanted: bool, credit_lines: tuple[str, ...]
+) -> None:
+    """Save the case, draw it, write its report."""
+    start = time.perf_counter()
+    reporter.stage("save")(0.0, "Writing the case")
+    kinds = [k for k in ("anatomy", "plan", "thermal", "assessment") if getattr(case, k) is not None]
+    save_case(case, folder, (event("run", f"Made {', '.join(kinds)}"),))
+    seconds["save"] = seconds.get("save", 0.0) + time.perf_counter() - start
+    start = time.perf_counter()
+    drawn, notes = _draw(case, folder, reporter, wanted)
+    seconds["pictures"] = seconds.get("pictures", 0.0) + time.perf_counter() - start
+    start = time.perf_counter()
+    write_report(build_report(case, drawn, (*credit_lines, *notes)), folder / "report")
+    seconds["report"] = seconds.get("report", 0.0) + time.perf_counter() - start
+    for note in notes:
+        print(f"cryoneuro: {note}", file=sys.stderr)
+
+
+def _whole(
+    arguments: argparse.Namespace,
+    ct: Callable[[Reporter], tuple[CtVolume, LabelMap | None]],
+    targets: Sequence[tuple[str, Path]],
+    credit_lines: tuple[str, ...] = (),
+) -> int:
+    reporter = Reporter(quiet=arguments.json)
+    requests = [_request(arguments, name) for name, _ in targets]
+    for request in requests:
+        _known(request)
+    for _, folder in targets:
+        check_target(folder)
+    failures: list[tuple[str, CryoNeuroError]] = []
+    results: list[dict[str, Any]] = []
+    seconds: dict[str, float] = {}
+    with reporter.running():
+        start = time.perf_counter()
+        volume, labels = ct(reporter)
+        seconds["read"] = time.perf_counter() - start
+        start = time.perf_counter()
+        base = replace(
+            new_case(volume),
+            anatomy=segment(volume, labels, arguments.grid_mm, reporter.stage("segment"), never_cancelled),
+        )
+        seconds["segment"] = time.perf_counter() - start
+        cases: list[tuple[Case, Path, dict[str, float]]] = []
+        for request, (name, folder) in zip(requests, targets, strict=True):
+            own: dict[str, float] = {}
+            try:
+                start = time.perf_counter()
+                case = plan_step(base, request, reporter.stage(f"plan {name}"))
+                own["plan"] = time.perf_counter() - start
+                start = time.perf_counter()
+                case = simulate_step(case, request.thermal_grid_mm, reporter.stage(f"freeze {name}"))
+                own["freeze and assess"] = time.perf_counter() - start
+                _finish(case, folder, reporter, own, not arguments.no_pictures, credit_lines)
+            except CryoNeuroError as error:
+                failures.append((name, error))
+                continue
+            cases.append((case, folder, own))
+    for case, folder, own in cases:
+        results.append(report_numbers(case) | {"folder": str(folder), "seconds": seconds | own})
+    failed = [{"target": name, "error": str(what), "exit_code": what.exit_code} for name, what in failures]
+    if arguments.json:
+        print(json.dumps({"cases": results, "failed": failed}, indent=1))
+    else:
+        for case, folder, own in cases:
+            print()
+            print(summary(case, seconds | own, f"{folder} (report/report.html, scene.mrb)"))
+        for text in (*base.ct.warnings, *(base.anatomy.notes if base.anatomy else ()), *credit_lines):
+            print(f"Note       {text}")
+    for name, what in failures:
+        print(f"cryoneuro: {name}: {what}", file=sys.stderr)
+    if failures:
+        return failures[0][1].exit_code
+    return _checked(arguments, [case for case, _, _ in cases])
+
+
+def _known(request: Request) -> None:
+    """Refuse unknown names before any long work."""
+    nerve(request.target)
+    if request.probe:
+        probe(request.probe)
+    if request.protocol:
+        protocol(request.protocol)
+    groups = {n.structure for record in nerves() for n in record.neighbors}
+    for group in request.cleared:
+        if group not in groups:
+            raise KnowledgeError(f"No structure group is called '{group}'; there are {', '.join(sorted(groups))}.")
+
+
+def _checked(arguments: argparse.Namespace, cases: Sequence[Case]) -> int:
+    good = all(c.assessment is not None and c.assessment.verdict is Verdict.TREATED_AND_SAFE for c in cases)
+    return EXIT_CHECK_FAILED if arguments.check and not good else 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    output = Path(arguments.output)
+    names = (arguments.target,) if arguments.target else DEMO_TARGETS
+    targets = [(name, output / name) for name in names]
+    if arguments.phantom and arguments.ct:
+        raise KnowledgeError("Choose either --phantom or --ct, not both.")
+
+    def source(reporter: Reporter) -> tuple[CtVolume, LabelMap | None]:
+        if arguments.phantom:
+            phantom = make_phantom()
+            return phantom.ct, LabelMap(phantom.labels_kji, phantom.ct.geometry, phantom.names, "the phantom's truth")
+        if arguments.ct:
+            return read_ct(arguments.ct, arguments.series, reporter.stage("read CT")), _labels(arguments)
+        reporter.stage("demo CT")(0.0, "Download, the first time only")
+        image, labels = demo_ct_files()
+        return read_ct(image, progress=reporter.stage("read CT")), read_label_map(labels)
+
+    credit_lines = () if arguments.phantom or arguments.ct else (CITATION,)
+    return _whole(arguments, source, targets, credit_lines)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return _whole(
+        arguments,
+        lambda reporter: (_read(arguments, reporter), _labels(arguments)),
+        [(arguments.target, Path(arguments.output))],
+    )
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    reporter = Reporter(quiet=True)
+    ct = _read(arguments, reporter)
+    geometry, acquisition = ct.geometry, ct.acquisition
+    facts = {
+        "name": ct.name,
+        "voxels_ijk": list(geometry.shape_kji[::-1]),
+        "spacing_mm": [round(s, 4) for s in geometry.spacing_mm],
+        "center_ras_mm": [round(float(v), 2) for v in geometry.center_ras_mm],
+        "axes": "along R, A, S" if _is_straight(ct) else "oblique",
+        "hu_range": [int(ct.array_kji.min()), int(ct.array_kji.max())],
+        "modality": acquisition.modality,
+        "patient_position": acquisition.patient_position,
+        "gantry_tilt_deg": acquisition.gantry_tilt_deg,
+        "slice_thickness_mm": acquisition.slice_thickness_mm,
+        "acquired": acquisition.acquired,
+        "series_uid": acquisition.series_uid,
+        "warnings": list(ct.warnings),
+    }
+    if Path(arguments.ct).is_dir():
+        facts["series_in_folder"] = list_series(arguments.ct)
+    if arguments.json:
+        print(json.dumps(facts, indent=1))
+    else:
+        for key, value in facts.items():
+            if value not in ("", None, []):
+                print(f"{key.replace('_', ' '):20} {value}")
+    return 0
+
+
+def _is_straight(ct: CtVolume) -> bool:
+    axes = abs(ct.geometry.ijk_to_ras[:3, :3]) / ct.geometry.spacing_mm
+    return bool((axes.max(axis=0) > 0.9999).all())
+
+
+def _say(
+    arguments: argparse.Namespace, case: Case, folder: str, seconds: dict[str, float], data: dict[str, Any]
+) -> int:
+    if arguments.json:
+        print(json.dumps(data | {"folder": folder, "seconds": seconds}, indent=1))
+    else:
+        print(summary(case, seconds, folder))
+    return 0
+
+
+def _segment(arguments: argparse.Namespace) -> int:
+    reporter = Reporter(quiet=arguments.json)
+    check_target(Path(arguments.output))
+    with reporter.running():
+        ct, labels = _read(arguments, reporter), _labels(arguments)
+        start = time.perf_counter()
+        anatomy = segment(ct, labels, arguments.grid_mm, reporter.stage("segment"))
+        seconds = {"segment": time.perf_counter() - start}
+    case = replace(new_case(ct), anatomy=anatomy)
+    save_case(case, arguments.output, (event("segmented", f"{len(anatomy.structures)} structures"),))
+    volumes = {
+        s.name: round(float(s.mask_kji.sum()) * anatomy.geometry.voxel_volume_mm3 / 1000.0, 2)
+        for s in anatomy.structures
+    }
+    if not arguments.json:
+        for structure in anatomy.structures:
+            print(
+                f"{structure.name:32} {volumes[structure.name]:10.1f} mL  {structure.method} ({structure.confidence})"
+            )
+        for note in anatomy.notes:
+            print(f"Note       {note}")
+    return _say(arguments, case, arguments.output, seconds, {"volumes_ml": volumes, "notes": list(anatomy.notes)})
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    reporter = Reporter(quiet=arguments.json)
+    request = _request(arguments, arguments.target)
+    _known(request)
+    case, _ = load_case(arguments.case)
+    with reporter.running():
+        start = time.perf_counter()
+        case = plan_step(case, request, reporter.stage("plan"))
+        seconds = {"plan": time.perf_counter() - start}
+    assert case.plan is not None
+    save_case(case, arguments.case, (event("planned", f"{case.plan.nerve.name}, {len(case.plan.probes)} probe(s)"),))
+    data = {
+        "nerve": case.plan.nerve.name,
+        "paths": [
+            {"entry_ras_mm": p.trajectory.entry_ras_mm.tolist(), "tip_ras_mm": p.trajectory.tip_ras_mm.tolist()}
+            for p in case.plan.probes
+        ],
+        "is_clear": case.plan.is_clear,
+        "unknown": list(case.plan.unknown),
+        "explanation": list(case.plan.explanation),
+    }
+    return _say(arguments, case, arguments.case, seconds, data)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    reporter = Reporter(quiet=arguments.json)
+    case, _ = load_case(arguments.case)
+    with reporter.running():
+        start = time.perf_counter()
+        case = simulate_step(case, arguments.thermal_grid_mm, reporter.stage("freeze"))
+        seconds = {"freeze and assess": time.perf_counter() - start}
+    assert case.assessment is not None
+    save_case(case, arguments.case, (event("simulated", case.assessment.verdict.value),))
+    return _say(arguments, case, arguments.case, seconds, report_numbers(case))
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    reporter = Reporter(quiet=arguments.json)
+    case, _ = load_case(arguments.case)
+    folder = Path(arguments.case)
+    with reporter.running():
+        drawn, notes = _draw(case, folder, reporter, not arguments.no_pictures)
+        page, numbers = write_report(build_report(case, drawn, notes), folder / "report")
+    for note in notes:
+        print(f"cryoneuro: {note}", file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(report_numbers(case) | {"html": str(page), "json": str(numbers)}, indent=1))
+    else:
+        print(f"Results    {page}, {numbers}")
+    return _checked(arguments, [case])
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    rows: list[tuple[str, str]]
+    if arguments.what == "nerves":
+        rows = [(n.id, f"{n.name}: {n.territory}") for n in nerves()]
+    elif arguments.what == "probes":
+        rows = [(p.id, f"{p.name}, {p.diameter_mm:g} mm, {p.active_length_mm:g} mm cold") for p in probes()]
+    else:
+        rows = [(p.id, p.name) for p in protocols()]
+    if arguments.json:
+        print(json.dumps([{"id": a, "text": b} for a, b in rows], indent=1, ensure_ascii=False))
+    else:
+        for identifier, text in rows:
+            print(f"{identifier:30} {text}")
+    return 0

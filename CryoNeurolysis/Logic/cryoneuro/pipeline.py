@@ -1,0 +1,150 @@
+"""The straight line: CT -> anatomy -> nerve -> plan -> thermal run -> assessment, for whoever drives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from . import __version__
+from .anatomy import for_target, nerve_from_points, propose_nerve
+from .assessment import assess
+from .knowledge import nerve as nerve_record
+from .knowledge import probe as probe_record
+from .knowledge import protocol as protocol_record
+from .model import (
+    Anatomy,
+    Cancelled,
+    CandidateSet,
+    Case,
+    CtVolume,
+    Nerve,
+    Plan,
+    PlanningError,
+    Progress,
+    Status,
+    content_hash,
+    never_cancelled,
+    no_progress,
+)
+from .planning import add_probe, manual_plan, plan_paths
+from .thermal import simulate
+from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
+
+PREVIEW_GRID_MM = 2.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; None takes the target's default.
+
+    Attributes:
+        points_ras_mm: course of the nerve, given by a person; None proposes it from landmarks.
+        entry_ras_mm, tip_ras_mm: a path drawn by a person; None plans it.
+        cleared: groups that a person says are not in the field.
+        probe_count: 1, 2, or 0: a second probe when one does not treat the nerve.
+    """
+
+    target: str
+    side: str = "left"
+    level: int | None = None
+    points_ras_mm: tuple[tuple[float, float, float], ...] | None = None
+    entry_ras_mm: tuple[float, float, float] | None = None
+    tip_ras_mm: tuple[float, float, float] | None = None
+    probe: str | None = None
+    protocol: str | None = None
+    probe_count: int = 0
+    cleared: tuple[str, ...] = ()
+    thermal_grid_mm: float = THERMAL_GRID_MM
+
+
+def pseudonym_of(ct: CtVolume) -> str:
+    """A name that says nothing about the patient."""
+    return "case-" + content_hash(ct)[:10]
+
+
+def new_case(ct: CtVolume) -> Case:
+    """A case with nothing but its CT."""
+    return Case(pseudonym_of(ct), ct, software=f"CryoNeurolysis {__version__}")
+
+
+def find_nerve(anatomy: Anatomy, request: Request) -> Nerve:
+    """The course that was asked for.
+
+    Raises:
+        KnowledgeError, AnatomyError: unknown target, landmarks not in view, or points that make no course.
+    """
+    if request.points_ras_mm is not None:
+        return nerve_from_points(anatomy, request.target, request.points_ras_mm)
+    return propose_nerve(anatomy, request.target, request.side, request.level)
+
+
+def plan_step(
+    case: Case, request: Request, progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
+) -> Case:
+    """The case with nerve and plan; what was simulated before no longer belongs to it.
+
+    Where one probe does not treat the nerve in a preview, a second one is planned, and the plan says so.
+
+    Raises:
+        KnowledgeError, AnatomyError, PlanningError: see the stages.
+    """
+    if case.anatomy is None:
+        raise PlanningError("The case has no anatomy yet; run: cryoneuro segment CT.")
+    record = nerve_record(request.target)
+    probe = probe_record(request.probe or record.default_probe)
+    protocol = protocol_record(request.protocol or record.default_protocol)
+    course = find_nerve(case.anatomy, request)
+    anatomy = for_target(case.anatomy, course, request.cleared)
+    if (request.entry_ras_mm is None) != (request.tip_ras_mm is None):
+        raise PlanningError("A path needs both an entry and a tip; give both, or neither to have it planned.")
+    if request.entry_ras_mm is not None and request.tip_ras_mm is not None:
+        plan = manual_plan(anatomy, course, probe, protocol, request.entry_ras_mm, request.tip_ras_mm)
+    else:
+        plan, found = plan_paths(anatomy, course, probe, protocol, None, progress, cancelled)
+        if request.probe_count == 2:
+            plan = add_probe(anatomy, plan, found)
+        elif request.probe_count == 0:
+            plan = _second_probe_if_needed(anatomy, plan, found, progress, cancelled)
+    return replace(case, anatomy=anatomy, plan=plan, thermal=None, assessment=None)
+
+
+def _second_probe_if_needed(
+    anatomy: Anatomy, plan: Plan, found: CandidateSet, progress: Progress, cancelled: Cancelled
+) -> Plan:
+    progress(0.5, "Preview of the ice")
+    preview = simulate(anatomy, plan, grid_mm=PREVIEW_GRID_MM, snapshot_s=1e6, cancelled=cancelled)
+    length = assess(anatomy, plan, preview).finding("nerve.treated_length")
+    if length.status is not Status.STOP:
+        return plan
+    said = f"In a {PREVIEW_GRID_MM:g} mm preview one probe treats {length.value:.0f} mm of the nerve"
+    try:
+        more = add_probe(anatomy, plan, found)
+    except PlanningError as error:
+        note = f"{said}. {error}"
+        return replace(plan, explanation=(*plan.explanation, note))
+    return replace(more, explanation=(f"{said}; a second probe was added.", *more.explanation))
+
+
+def simulate_step(
+    case: Case,
+    grid_mm: float = THERMAL_GRID_MM,
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never_cancelled,
+) -> Case:
+    """The case with thermal run and assessment.
+
+    Raises:
+        PlanningError: there is no plan yet.
+        ThermalError: see thermal.simulate.
+    """
+    if case.plan is None or case.anatomy is None:
+        raise PlanningError("The case has no plan yet; run: cryoneuro plan CASE --target NERVE.")
+    run = simulate(case.anatomy, case.plan, grid_mm=grid_mm, progress=progress, cancelled=cancelled)
+    return replace(case, thermal=run, assessment=assess(case.anatomy, case.plan, run))
+
+
+def points_of(values: npt.ArrayLike) -> tuple[tuple[float, float, float], ...]:
+    """Points as the plain tuples that a Request holds."""
+    return tuple((float(r), float(a), float(s)) for r, a, s in np.atleast_2d(np.asarray(values, dtype=float)))

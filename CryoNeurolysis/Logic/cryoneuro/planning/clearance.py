@@ -1,0 +1,138 @@
+"""Space between a straight shaft and the structures: fast by distance map, exact by surface points."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from ..imaging import sample
+from ..knowledge import NerveRecord
+from ..model import Anatomy, Clearance, Limits, Nerve, Structure, StructureRole, Trajectory, VolumeGeometry
+
+NOT_AVOIDED = ("body", "unmeasured", "muscle", "skin")
+_FAR_MM = 200.0
+
+
+def avoided(anatomy: Anatomy, passable: frozenset[str]) -> tuple[Structure, ...]:
+    """Structures that a path must keep clear of."""
+    return tuple(
+        s
+        for s in anatomy.structures
+        if s.role is StructureRole.AVOID and s.group not in NOT_AVOIDED and s.group not in passable and s.mask_kji.any()
+    )
+
+
+def signed_distance_mm(mask_kji: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.float32]:
+    """Distance of every voxel center to the mask's surface, negative inside, float32 (k, j, i).
+
+    The surface is taken half a voxel outside the outermost voxel centers, where a surface drawn on the mask lies.
+    """
+    image = sitk.GetImageFromArray(mask_kji.astype(np.uint8))
+    distance = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=False)
+    result: npt.NDArray[np.float32] = sitk.GetArrayFromImage(distance) * np.float32(spacing_mm)
+    # The filter measures to the boundary voxels' centers, which are inside.
+    result -= np.float32(0.5 * spacing_mm)
+    return result
+
+
+def surface_points_ras_mm(
+    mask_kji: npt.NDArray[np.bool_],
+    geometry: VolumeGeometry,
+    low_ras_mm: npt.NDArray[np.float64],
+    high_ras_mm: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Centers (N, 3) of the mask's boundary voxels inside a box."""
+    corners = geometry.ras_to_ijk(np.stack([low_ras_mm, high_ras_mm]))
+    n = np.array(geometry.shape_kji[::-1])
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, n)
+    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 2, 0, n)
+    part = mask_kji[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
+    if not part.any():
+        return np.empty((0, 3))
+    padded = np.pad(part, 1, mode="edge")
+    inner = part.copy()
+    for axis in range(3):
+        for shift in (0, 2):
+            index: list[slice] = [slice(1, -1)] * 3
+            index[axis] = slice(shift, shift + part.shape[axis])
+            inner &= padded[tuple(index)]
+    kji = np.argwhere(part & ~inner)
+    return geometry.ijk_to_ras_mm(kji[:, ::-1] + low)
+
+
+def segment_distances_mm(
+    points_ras_mm: npt.NDArray[np.float64], start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Distance (N,) of points (N, 3) to the segment from start to end."""
+    axis = end - start
+    t = np.clip((points_ras_mm - start) @ axis / (axis @ axis), 0.0, 1.0)
+    result: npt.NDArray[np.float64] = np.linalg.norm(points_ras_mm - start - t[:, None] * axis, axis=1)
+    return result
+
+
+def exact_clearance_mm(
+    structure: Structure, geometry: VolumeGeometry, trajectory: Trajectory, probe_radius_mm: float
+) -> float:
+    """From the shaft's surface to the structure's surface, negative when the path enters it, mm.
+
+    Distances are exact to the boundary voxels' centers less half a voxel, so the true surface is never nearer.
+    Beyond 60 mm the box's size is returned: it is far.
+    """
+    spacing = geometry.spacing_mm[0]
+    margin = 60.0
+    ends = np.stack([trajectory.entry_ras_mm, trajectory.tip_ras_mm])
+    surface = surface_points_ras_mm(structure.mask_kji, geometry, ends.min(axis=0) - margin, ends.max(axis=0) + margin)
+    on_path = trajectory.points_ras_mm(0.25)
+    inside = sample(structure.mask_kji.view(np.uint8), geometry, on_path, 0, outside=0.0) > 0.5
+    if inside.any():
+        if not len(surface):
+            return -margin
+        deepest = max(
+            float(np.linalg.norm(surface - point, axis=1).min())
+            for point in on_path[inside][:: max(1, inside.sum() // 40)]
+        )
+        return -deepest - 0.5 * spacing - probe_radius_mm
+    if not len(surface):
+        return margin
+    nearest = float(segment_distances_mm(surface, trajectory.entry_ras_mm, trajectory.tip_ras_mm).min())
+    return min(nearest - 0.5 * spacing - probe_radius_mm, margin)
+
+
+def shaft_gap_mm(one: Trajectory, other: Trajectory) -> float:
+    """Shortest distance between the axes of two shafts, sampled every 0.25 mm, mm."""
+    points = one.points_ras_mm(0.25)
+    return float(segment_distances_mm(points, other.entry_ras_mm, other.tip_ras_mm).min())
+
+
+def nerve_distance_mm(nerve: Nerve, trajectory: Trajectory) -> float:
+    """Shortest distance between the shaft's axis and the nerve's centerline, mm."""
+    total = float(nerve.arc_length_mm[-1])
+    points = nerve.at(np.linspace(0.0, total, max(2, int(total / 0.25))))
+    return float(segment_distances_mm(points, trajectory.entry_ras_mm, trajectory.tip_ras_mm).min())
+
+
+def exact_clearances(
+    anatomy: Anatomy,
+    nerve: Nerve,
+    trajectory: Trajectory,
+    probe_radius_mm: float,
+    limits: Limits,
+    record: NerveRecord,
+) -> tuple[Clearance, ...]:
+    """Clearance to every structure, worst slack first; unknown ones before all.
+
+    The target nerve itself is among them where the probe is to lie beside it.
+    """
+    rows = []
+    for structure in avoided(anatomy, record.passable):
+        limit = limits.get(f"clearance.{structure.group}", "clearance.default")
+        value = exact_clearance_mm(structure, anatomy.geometry, trajectory, probe_radius_mm)
+        rows.append(Clearance(structure.name, value, limit.warning, limit.stop, limit.slack(value)))
+    if record.pose == "beside":
+        limit = limits["clearance.target_nerve"]
+        value = nerve_distance_mm(nerve, trajectory) - probe_radius_mm - nerve.radius_mm
+        rows.append(Clearance("target_nerve", value, limit.warning, limit.stop, limit.slack(value)))
+    rows.sort(key=lambda row: row.slack_mm)
+    unknown = [Clearance(group, 0.0, 0.0, 0.0, 0.0, unknown=True) for group in anatomy.unknown]
+    return (*unknown, *rows)

@@ -1,0 +1,77 @@
+"""Why this path, and why not the others, in sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..knowledge import NerveRecord
+from ..model import CandidateSet, Clearance
+
+_WORDS = {
+    "path.length": ("the path is too long for the probe", "mm"),
+    "path.skin_angle": ("the path is too oblique to the skin", "degrees"),
+    "path.tilt": ("the path leaves the axial plane too steeply", "degrees"),
+    "path.entry_zone": ("the skin is not on the usual side", "degrees"),
+    "path.bore": ("the probe's rear end would touch the gantry bore", "mm"),
+    "clearance.target_nerve": ("the shaft comes too close to the nerve itself", "mm"),
+}
+
+
+def limit_words(limit_id: str) -> tuple[str, str]:
+    """A limit as words, and its unit."""
+    if limit_id in _WORDS:
+        return _WORDS[limit_id]
+    return f"too close to {limit_id.removeprefix('clearance.').replace('_', ' ')}", "mm"
+
+
+def shares(found: CandidateSet) -> list[tuple[str, float]]:
+    """Limits and the share of all paths that each rejects, most first."""
+    if not len(found):
+        return []
+    rejected = (found.slack < 0).mean(axis=0)
+    order = np.argsort(-rejected, kind="stable")
+    return [(found.limit_ids[n], float(rejected[n])) for n in order if rejected[n] > 0]
+
+
+def explain_choice(
+    found: CandidateSet, rank: int, clearances: tuple[Clearance, ...], record: NerveRecord
+) -> tuple[str, ...]:
+    """Sentences about the chosen path and the rejected ones."""
+    text = [
+        f"{len(found)} paths were tried and {len(found.order)} hold every limit; this is number {rank + 1} of them."
+    ]
+    top = [f"{limit_words(name)[0]} ({100 * share:.0f} %)" for name, share in shares(found)[:3]]
+    if top:
+        text.append("Paths were rejected most often because: " + "; ".join(top) + ".")
+    known = [c for c in clearances if not c.unknown]
+    if known:
+        worst = known[0]
+        text.append(
+            f"The tightest place is {worst.structure.replace('_', ' ')}: {worst.clearance_mm:.1f} mm clear, "
+            f"{worst.slack_mm:.1f} mm more than the limit."
+        )
+    if any(c.unknown for c in clearances):
+        names = ", ".join(c.structure.replace("_", " ") for c in clearances if c.unknown)
+        text.append(f"Not segmented, therefore unknown and not safe: {names}.")
+    unseen = ", ".join(record.neighbors_unseen)
+    if unseen:
+        text.append(f"CT does not show these neighbors, look for them yourself: {unseen}.")
+    return tuple(text)
+
+
+def explain_failure(found: CandidateSet) -> str:
+    """One sentence: no path, which limits reject most, and the smallest change that would let one pass."""
+    if not len(found):
+        return "No path could be tried."
+    worst = found.slack.min(axis=1)
+    best = int(np.argmax(worst))
+    blocking = [
+        f"{limit_words(found.limit_ids[n])[0]} by {-found.slack[best, n]:.1f} {limit_words(found.limit_ids[n])[1]}"
+        for n in np.flatnonzero(found.slack[best] < 0)
+    ]
+    top = ", ".join(f"{limit_words(name)[0]} ({100 * share:.0f} %)" for name, share in shares(found)[:3])
+    nearest = " and ".join(blocking) if blocking else "it passes the sweep"
+    return (
+        f"No path holds every limit ({len(found)} tried; rejected because: {top}). "
+        f"The nearest miss: {nearest}. Relax that limit, move the target, or choose another probe."
+    )

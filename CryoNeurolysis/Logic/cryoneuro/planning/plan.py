@@ -1,0 +1,230 @@
+"""From anatomy and nerve to a plan: sweep, rank, confirm, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..imaging import sample
+from ..knowledge import NerveRecord
+from ..knowledge import limits as default_limits
+from ..knowledge import nerve as nerve_record
+from ..model import (
+    Anatomy,
+    Cancelled,
+    CandidateSet,
+    Clearance,
+    Limits,
+    Nerve,
+    Plan,
+    PlannedProbe,
+    PlanningError,
+    ProbeModel,
+    Progress,
+    Protocol,
+    Trajectory,
+    never_cancelled,
+    no_progress,
+)
+from .candidates import make_candidates
+from .clearance import exact_clearances, shaft_gap_mm
+from .explain import explain_choice, explain_failure
+from .sweep import sweep
+
+_FINALISTS = 200
+_OPPOSITE = -0.7
+"""Cosine between the sides on which two probes pass the nerve: at least about 135 degrees apart."""
+_APART_MM = 4.0
+"""Two probes in a plexus enter it at least this far apart along it."""
+
+
+def plan_paths(
+    anatomy: Anatomy,
+    nerve: Nerve,
+    probe: ProbeModel,
+    protocol: Protocol,
+    limits: Limits | None = None,
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never_cancelled,
+) -> tuple[Plan, CandidateSet]:
+    """The best path for one probe, and all that were tried.
+
+    The sweep looks clearances up at the nearest voxel; the path that is returned has been confirmed with exact
+    distances to every structure's surface.
+
+    Args:
+        anatomy: with `unknown` filled for this nerve (see anatomy.for_target).
+        limits: the data's limits when None.
+
+    Raises:
+        PlanningError: the nerve lies outside the body, no skin is in view, or no path holds every limit; then the
+            message names the limit that stands in the way and by how much.
+    """
+    limits = limits or default_limits()
+    record = nerve_record(nerve.target_id)
+    _check_nerve(anatomy, nerve)
+    candidates = make_candidates(anatomy, nerve, record, probe, limits)
+    progress(0.1, f"{len(candidates.entry_ras_mm)} paths")
+    found = sweep(anatomy, nerve, record, probe, limits, candidates, progress, cancelled)
+    if not len(found.order):
+        raise PlanningError(explain_failure(found))
+    first: Plan | None = None
+    for plan in _confirmed(anatomy, nerve, probe, protocol, limits, found, first=None):
+        first = plan
+        break
+    if first is None:
+        raise PlanningError(
+            f"{len(found.order)} paths passed the sweep, but none of the first {_FINALISTS} was confirmed by exact "
+            f"distances; the way is tighter than the {anatomy.geometry.spacing_mm[0]:g} mm grid can tell. "
+            + explain_failure(found)
+        )
+    progress(1.0, "Path confirmed")
+    return first, found
+
+
+def add_probe(anatomy: Anatomy, plan: Plan, found: CandidateSet) -> Plan:
+    """The plan with a second probe laid where it adds to the first, from the paths that were tried already.
+
+    Args:
+        found: as plan_paths returned it with the plan.
+
+    Raises:
+        PlanningError: no other path fits.
+    """
+    only = plan.probes[0]
+    for second in _confirmed(anatomy, plan.nerve, only.probe, plan.protocol, plan.limits, found, first=plan):
+        return with_probe(plan, second)
+    raise PlanningError(
+        "No path for a second probe treats more of the nerve and keeps "
+        f"{plan.limits['path.probe_gap'].stop:g} mm from the first; add one by hand or choose another probe."
+    )
+
+
+def _confirmed(
+    anatomy: Anatomy,
+    nerve: Nerve,
+    probe: ProbeModel,
+    protocol: Protocol,
+    limits: Limits,
+    found: CandidateSet,
+    first: Plan | None,
+) -> Iterator[Plan]:
+    """Plans in the order of rank whose clearances hold by exact distances.
+
+    With a first plan, only paths that complement it and keep their distance from the first probe.
+    """
+    record = nerve_record(nerve.target_id)
+    tried = 0
+    for rank, index in enumerate(found.order):
+        trajectory = found.trajectory(int(index))
+        if first is not None:
+            other = first.probes[0].trajectory
+            if not _complements(nerve, record, trajectory, other):
+                continue
+            if shaft_gap_mm(trajectory, other) - probe.diameter_mm < limits["path.probe_gap"].stop:
+                continue
+        tried += 1
+        if tried > _FINALISTS:
+            return
+        clearances = exact_clearances(anatomy, nerve, trajectory, 0.5 * probe.diameter_mm, limits, record)
+        if all(c.slack_mm >= 0 for c in clearances if not c.unknown):
+            yield Plan(
+                nerve=nerve,
+                probes=(PlannedProbe(probe, trajectory),),
+                protocol=protocol,
+                limits=limits,
+                clearances=clearances,
+                unknown=anatomy.unknown,
+                explanation=explain_choice(found, rank, clearances, record),
+            )
+
+
+def _complements(nerve: Nerve, record: NerveRecord, one: Trajectory, other: Trajectory) -> bool:
+    """Whether two paths treat more than one of them: on opposite sides of a nerve, at two places of a plexus."""
+    (place, side), (other_place, other_side) = (_nearest_on_nerve(nerve, t) for t in (one, other))
+    if record.pose == "within":
+        return abs(place - other_place) >= _APART_MM
+    return float(side @ other_side) <= _OPPOSITE
+
+
+def _nearest_on_nerve(nerve: Nerve, trajectory: Trajectory) -> tuple[float, npt.NDArray[np.float64]]:
+    """Where along the nerve (mm) the shaft passes nearest, and the unit vector from nerve to shaft there."""
+    along = np.arange(0.0, float(nerve.arc_length_mm[-1]) + 0.5, 0.5)
+    points = nerve.at(along)
+    axis = trajectory.tip_ras_mm - trajectory.entry_ras_mm
+    t = np.clip((points - trajectory.entry_ras_mm) @ axis / (axis @ axis), 0.0, 1.0)
+    offset = trajectory.entry_ras_mm + t[:, None] * axis - points
+    distance = np.linalg.norm(offset, axis=1)
+    place = int(np.argmin(distance))
+    return float(along[place]), offset[place] / max(float(distance[place]), 1e-9)
+
+
+def manual_plan(
+    anatomy: Anatomy,
+    nerve: Nerve,
+    probe: ProbeModel,
+    protocol: Protocol,
+    entry_ras_mm: npt.ArrayLike,
+    tip_ras_mm: npt.ArrayLike,
+    limits: Limits | None = None,
+) -> Plan:
+    """A plan on a path that a person drew; limits that it breaks show as negative slack, they do not forbid it.
+
+    Raises:
+        PlanningError: entry and tip are no points, or the tip lies outside the body.
+    """
+    limits = limits or default_limits()
+    record = nerve_record(nerve.target_id)
+    _check_nerve(anatomy, nerve)
+    trajectory = Trajectory(np.asarray(entry_ras_mm, dtype=float), np.asarray(tip_ras_mm, dtype=float))
+    if not _inside_body(anatomy, trajectory.tip_ras_mm[None])[0]:
+        tip = ", ".join(f"{v:.1f}" for v in trajectory.tip_ras_mm)
+        raise PlanningError(f"The tip ({tip}) mm RAS lies outside the body; check the coordinates.")
+    clearances = exact_clearances(anatomy, nerve, trajectory, 0.5 * probe.diameter_mm, limits, record)
+    return Plan(
+        nerve=nerve,
+        probes=(PlannedProbe(probe, trajectory),),
+        protocol=protocol,
+        limits=limits,
+        clearances=clearances,
+        unknown=anatomy.unknown,
+        explanation=("Path drawn by a person.",),
+    )
+
+
+def with_probe(plan: Plan, other: Plan) -> Plan:
+    """The plan with the probes of another plan added: several probes freeze together.
+
+    Clearances are merged, for each structure the smaller one.
+    """
+    by_name: dict[str, Clearance] = {}
+    for clearance in (*plan.clearances, *other.clearances):
+        known = by_name.get(clearance.structure)
+        if known is None or (not clearance.unknown and clearance.slack_mm < known.slack_mm):
+            by_name[clearance.structure] = clearance
+    merged = sorted(by_name.values(), key=lambda c: (not c.unknown, c.slack_mm))
+    return replace(
+        plan,
+        probes=(*plan.probes, *other.probes),
+        clearances=tuple(merged),
+        explanation=(*plan.explanation, *other.explanation),
+    )
+
+
+def _inside_body(anatomy: Anatomy, points_ras_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    result: npt.NDArray[np.bool_] = (
+        sample(anatomy.body_kji.view(np.uint8), anatomy.geometry, points_ras_mm, 0, outside=0.0) > 0.5
+    )
+    return result
+
+
+def _check_nerve(anatomy: Anatomy, nerve: Nerve) -> None:
+    inside = _inside_body(anatomy, nerve.points_ras_mm)
+    if not inside.all():
+        bad = nerve.points_ras_mm[~inside][0]
+        raise PlanningError(
+            f"The nerve leaves the body at ({bad[0]:.1f}, {bad[1]:.1f}, {bad[2]:.1f}) mm RAS; correct its course."
+        )

@@ -1,0 +1,143 @@
+"""All candidates against all limits and criteria, by table look-up in distance maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..knowledge import NerveRecord, constant
+from ..knowledge.catalog import bore_radius_mm, probe_total_mm
+from ..model import (
+    Anatomy,
+    Cancelled,
+    CancelledError,
+    CandidateSet,
+    Limits,
+    Nerve,
+    ProbeModel,
+    Progress,
+    VolumeGeometry,
+)
+from .candidates import Candidates, sector_axis
+from .clearance import avoided, signed_distance_mm
+
+CRITERIA = ("clearance", "length", "obliquity", "tilt", "nerve_angle", "centering")
+_SAMPLES = 96
+_FAR_MM = 30.0
+
+
+def sweep(
+    anatomy: Anatomy,
+    nerve: Nerve,
+    record: NerveRecord,
+    probe: ProbeModel,
+    limits: Limits,
+    candidates: Candidates,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> CandidateSet:
+    """Signed slack of every path against every limit, criteria, and the order of those that pass."""
+    entry, tip = candidates.entry_ras_mm, candidates.tip_ras_mm
+    path = tip - entry
+    length = np.linalg.norm(path, axis=1)
+    direction = path / length[:, None]
+    slack: dict[str, npt.NDArray[np.float64]] = {}
+    limit = limits["path.length"]
+    slack["path.length"] = np.minimum(limit.stop, probe.usable_shaft_mm) - length
+    skin_angle = _degrees(-np.einsum("ij,ij->i", direction, candidates.normal_ras))
+    slack["path.skin_angle"] = limits["path.skin_angle"].stop - skin_angle
+    tilt = np.rad2deg(np.arcsin(np.clip(np.abs(direction[:, 2]), 0, 1)))
+    slack["path.tilt"] = limits["path.tilt"].stop - tilt
+    box = np.argwhere(anatomy.body_kji.any(axis=0))
+    middle = anatomy.geometry.ijk_to_ras_mm([[*box.min(axis=0)[::-1], 0], [*box.max(axis=0)[::-1], 0]]).mean(axis=0)
+    axis = sector_axis(record.entry_side, float(nerve.points_ras_mm[:, 0].mean()), float(middle[0]))
+    if axis is not None:
+        slack["path.entry_zone"] = limits["path.entry_zone"].stop - _degrees(candidates.normal_ras @ axis)
+    rear = tip - direction * probe_total_mm(probe.id)
+    slack["path.bore"] = bore_radius_mm() - np.linalg.norm((rear - middle)[:, :2], axis=1) - limits["path.bore"].stop
+    index, geometry, crop = _lookup(anatomy, entry, tip)
+    margin = np.full(len(entry), 2.0)
+    groups: dict[str, npt.NDArray[np.bool_]] = {}
+    for structure in avoided(anatomy, record.passable):
+        part = structure.mask_kji[crop]
+        groups[structure.group] = groups[structure.group] | part if structure.group in groups else part
+    for number, (group, mask) in enumerate(sorted(groups.items())):
+        if cancelled():
+            raise CancelledError("The planning was stopped.")
+        progress(number / max(1, len(groups)), f"Distance to {group.replace('_', ' ')}")
+        limit = limits.get(f"clearance.{group}", "clearance.default")
+        if mask.any():
+            distance = np.minimum(signed_distance_mm(mask, geometry.spacing_mm[0]), _FAR_MM)
+            nearest = distance.ravel()[index].min(axis=1).astype(np.float64) - 0.5 * probe.diameter_mm
+        else:
+            nearest = np.full(len(entry), _FAR_MM)
+        slack[f"clearance.{group}"] = nearest - limit.stop
+        # In units of what is wanted: 1 is the warning limit, 2 is twice as far and as good as it gets.
+        span = max(limit.warning - limit.stop, 1.0)
+        margin = np.minimum(margin, (nearest - limit.stop) / span)
+    if record.pose == "beside":
+        limit = limits["clearance.target_nerve"]
+        slack["clearance.target_nerve"] = _nerve_clearance(nerve, entry, tip, probe) - limit.stop
+    alignment = np.abs(np.einsum("ij,ij->i", direction, candidates.tangent_ras))
+    criteria = np.column_stack(
+        [
+            1.0 - np.clip(margin, 0.0, 2.0) / 2.0,
+            np.clip(length / probe.usable_shaft_mm, 0.0, 1.0),
+            np.clip(skin_angle / limits["path.skin_angle"].stop, 0.0, 1.0),
+            np.clip(tilt / limits["path.tilt"].stop, 0.0, 1.0),
+            1.0 - alignment,
+            np.clip(candidates.off_center_mm / (0.5 * probe.active_length_mm), 0.0, 1.0),
+        ]
+    )
+    weights = np.array([constant(f"weight_{name}") for name in CRITERIA])
+    names = tuple(slack)
+    matrix = np.column_stack([slack[name] for name in names])
+    passing = np.flatnonzero((matrix >= 0.0).all(axis=1))
+    cost = criteria[passing] @ weights
+    # Ties are broken by place, not by the order in which candidates happened to be made.
+    keys = np.rint(np.column_stack([entry[passing], tip[passing]]) * 100.0)
+    order = passing[np.lexsort((*keys.T[::-1], np.rint(cost * 1e6)))]
+    return CandidateSet(entry, tip, names, matrix, CRITERIA, criteria, weights, order)
+
+
+def _degrees(cosine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    result: npt.NDArray[np.float64] = np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    return result
+
+
+def _lookup(
+    anatomy: Anatomy, entry: npt.NDArray[np.float64], tip: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int32], VolumeGeometry, tuple[slice, slice, slice]]:
+    """Flat voxel indices (N, samples) along each path in the part of the grid that holds all paths, and that part."""
+    whole = anatomy.geometry
+    n = np.array(whole.shape_kji[::-1])
+    ends = whole.ras_to_ijk(np.concatenate([entry, tip]))
+    pad = int(np.ceil(_FAR_MM / whole.spacing_mm[0]))
+    low = np.clip(np.floor(ends.min(axis=0)).astype(int) - pad, 0, n - 1)
+    high = np.clip(np.ceil(ends.max(axis=0)).astype(int) + pad + 1, 1, n)
+    crop = (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
+    shape = tuple(int(h - lo) for lo, h in zip(low[::-1], high[::-1], strict=True))
+    a, b = whole.ras_to_ijk(entry) - low, whole.ras_to_ijk(tip) - low
+    index = np.zeros((len(entry), _SAMPLES), np.int32)
+    t = np.linspace(0.0, 1.0, _SAMPLES)
+    upper = np.array(shape[::-1]) - 1
+    for column, fraction in enumerate(t):
+        ijk = np.clip(np.rint(a + fraction * (b - a)).astype(np.int32), 0, upper)
+        index[:, column] = (ijk[:, 2] * shape[1] + ijk[:, 1]) * shape[2] + ijk[:, 0]
+    matrix = whole.ijk_to_ras.copy()
+    matrix[:3, 3] = whole.ijk_to_ras_mm(low)[0]
+    return index, VolumeGeometry((shape[0], shape[1], shape[2]), matrix), crop
+
+
+def _nerve_clearance(
+    nerve: Nerve, entry: npt.NDArray[np.float64], tip: npt.NDArray[np.float64], probe: ProbeModel
+) -> npt.NDArray[np.float64]:
+    points = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]) + 0.5, 1.0))
+    best = np.full(len(entry), np.inf)
+    axis = tip - entry
+    squared = np.einsum("ij,ij->i", axis, axis)
+    for point in points:
+        t = np.clip(np.einsum("ij,ij->i", point - entry, axis) / squared, 0.0, 1.0)
+        best = np.minimum(best, np.linalg.norm(entry + t[:, None] * axis - point, axis=1))
+    result: npt.NDArray[np.float64] = best - 0.5 * probe.diameter_mm - nerve.radius_mm
+    return result

@@ -1,0 +1,274 @@
+"""What a report says, before it has a form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..knowledge import nerve as nerve_record
+from ..model import Case, CaseError, Plan, Status
+from ..planning import console_pose
+
+DISCLAIMER = "Research software, not a medical device."
+_STATUS_WORDS = {
+    Status.OK: "ok",
+    Status.WARNING: "look",
+    Status.UNKNOWN: "unknown",
+    Status.STOP: "stop",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG and what it shows."""
+
+    path: Path
+    caption: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; status gives a row its mark."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    status: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A line over x with horizontal marks, drawn as a chart."""
+
+    x: np.ndarray
+    lines: tuple[tuple[str, np.ndarray], ...]
+    marks: tuple[tuple[str, float], ...]
+    x_label: str
+    y_label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A heading with paragraphs, tables, curves and pictures in order."""
+
+    title: str
+    blocks: tuple[str | Table | Curve | Picture, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The whole page."""
+
+    title: str
+    verdict: str
+    verdict_status: str
+    sentence: str
+    sections: tuple[Section, ...]
+    numbers: dict[str, Any]
+
+
+def build_report(case: Case, pictures: tuple[Picture, ...] = (), credit_lines: tuple[str, ...] = ()) -> Report:
+    """The report of a case that has been assessed.
+
+    Raises:
+        CaseError: the case has no plan or no assessment yet.
+    """
+    if case.plan is None or case.assessment is None or case.anatomy is None or case.thermal is None:
+        raise CaseError("The case has not been simulated and assessed yet; run: cryoneuro simulate CASE.")
+    plan, assessment, anatomy = case.plan, case.assessment, case.anatomy
+    record = nerve_record(plan.nerve.target_id)
+    sections = [
+        Section("Pictures", pictures) if pictures else None,
+        Section(
+            "Nerve",
+            (
+                f"{plan.nerve.name}. Course: {plan.nerve.rule}. It may lie {plan.nerve.sigma_mm:g} mm off (one sigma)"
+                + ("." if plan.nerve.confirmed else "; nobody has confirmed it yet."),
+                f"Supply: {record.territory}. Composition: {record.composition.replace('_', ' ')}. "
+                f"If it is lost: {record.function_lost or 'nothing known'} (motor risk {record.motor_risk} of 3).",
+                f"Knowledge: {record.source}; confidence {record.confidence}, "
+                + ("verified." if record.verified else "not verified."),
+                Curve(
+                    assessment.nerve_distance_mm,
+                    (("whole cross-section", assessment.nerve_coldest_c), ("centerline", assessment.nerve_core_c)),
+                    (
+                        ("treated (-20 C)", plan.limits["nerve.coldest"].stop),
+                        ("ice seen on CT (0 C)", 0.0),
+                        ("sheath at risk (-100 C)", plan.limits["nerve.overfreeze"].warning),
+                    ),
+                    "along the nerve, mm",
+                    "coldest temperature, C",
+                ),
+            ),
+        ),
+        Section("Path", _path_blocks(case, plan)),
+        Section(
+            "Findings, worst first",
+            (
+                Table(
+                    ("", "what", "value", "band", "limit", "in words"),
+                    tuple(_finding_row(f) for f in assessment.findings),
+                    tuple(f.status.value for f in assessment.findings),
+                ),
+                *assessment.doubt,
+            ),
+        ),
+        Section(
+            "Structures",
+            (
+                Table(
+                    ("structure", "made by", "confidence", "confirmed"),
+                    tuple(
+                        (s.name.replace("_", " "), s.method, s.confidence, "yes" if s.confirmed else "no")
+                        for s in anatomy.structures
+                    ),
+                ),
+                *anatomy.notes,
+            ),
+        ),
+        Section(
+            "How it was computed",
+            (
+                "; ".join(f"{key}: {value}" for key, value in case.thermal.provenance) + ".",
+                f"Probes: {'; '.join(_probe_text(plan))}.",
+                f"Protocol: {plan.protocol.name} ({plan.protocol.source}).",
+                "Suggested codes, verify with coder and payer: "
+                + (", ".join(str(c["code"]) for c in record.codes) or "none")
+                + ".",
+                f"{case.software}. {DISCLAIMER}",
+                *credit_lines,
+            ),
+        ),
+    ]
+    return Report(
+        title=f"{plan.nerve.name}: cryoneurolysis plan",
+        verdict=assessment.verdict.value,
+        verdict_status=assessment.verdict.name.lower(),
+        sentence=assessment.sentence,
+        sections=tuple(s for s in sections if s is not None),
+        numbers=report_numbers(case),
+    )
+
+
+def _probe_text(plan: Plan) -> list[str]:
+    return [
+        f"{p.probe.name}, {p.probe.tip_temperature_c:g} C, "
+        + ("verified" if p.probe.verified else f"figures not verified ({p.probe.confidence} confidence)")
+        for p in plan.probes
+    ]
+
+
+def _path_blocks(case: Case, plan: Plan) -> tuple[str | Table, ...]:
+    rows = []
+    for number, planned in enumerate(plan.probes, start=1):
+        path = planned.trajectory
+        rows.append((f"{number}", _point(path.entry_ras_mm), _point(path.tip_ras_mm), console_pose(path, case.ct).text))
+    clear = tuple(
+        (
+            c.structure.replace("_", " "),
+            "unknown" if c.unknown else f"{c.clearance_mm:.1f}",
+            "" if c.unknown else f"{c.stop_mm:g}",
+            "" if c.unknown else f"{c.slack_mm:+.1f}",
+        )
+        for c in plan.clearances
+    )
+    marks = tuple(
+        "unknown" if c.unknown else "stop" if c.slack_mm < 0 else "warning" if c.clearance_mm < c.warning_mm else "ok"
+        for c in plan.clearances
+    )
+    return (
+        Table(("probe", "entry (R, A, S) mm", "tip (R, A, S) mm", "at the console"), tuple(rows)),
+        *plan.explanation,
+        Table(("clearance to, worst first", "mm", "at least", "slack"), clear, marks),
+    )
+
+
+def _point(point_ras_mm: np.ndarray) -> str:
+    return ", ".join(f"{v:.1f}" for v in point_ras_mm)
+
+
+def _finding_row(f: Any) -> tuple[str, ...]:
+    unit = f.unit.replace("degC", "C")
+    value = "unknown" if f.value is None else f"{f.value:.1f} {unit}"
+    band = "" if f.low is None else f"{f.low:.1f} to {f.high:.1f}"
+    limit = "" if f.stop is None else f"{f.stop:g}"
+    return (_STATUS_WORDS[f.status], f"{f.subject.replace('_', ' ')}: {f.metric}", value, band, limit, f.sentence)
+
+
+def report_numbers(case: Case) -> dict[str, Any]:
+    """Every number of the report, for machines; lengths mm, temperatures C, times s, frame RAS.
+
+    Raises:
+        CaseError: the case has no plan or no assessment yet.
+    """
+    if case.plan is None or case.assessment is None:
+        raise CaseError("The case has not been planned and assessed yet.")
+    plan, assessment = case.plan, case.assessment
+    return {
+        "schema": "cryoneuro-report/1",
+        "software": case.software,
+        "note": DISCLAIMER,
+        "pseudonym": case.pseudonym,
+        "verdict": assessment.verdict.value,
+        "sentence": assessment.sentence,
+        "nerve": {
+            "name": plan.nerve.name,
+            "target_id": plan.nerve.target_id,
+            "points_ras_mm": plan.nerve.points_ras_mm.tolist(),
+            "radius_mm": plan.nerve.radius_mm,
+            "sigma_mm": plan.nerve.sigma_mm,
+            "rule": plan.nerve.rule,
+            "confirmed": plan.nerve.confirmed,
+        },
+        "probes": [
+            {
+                "probe": p.probe.id,
+                "entry_ras_mm": p.trajectory.entry_ras_mm.tolist(),
+                "tip_ras_mm": p.trajectory.tip_ras_mm.tolist(),
+                "length_mm": p.trajectory.length_mm,
+                "console": console_pose(p.trajectory, case.ct).text,
+            }
+            for p in plan.probes
+        ],
+        "protocol": plan.protocol.id,
+        "clearances": [
+            {"structure": c.structure, "unknown": True}
+            if c.unknown
+            else {
+                "structure": c.structure,
+                "unknown": False,
+                "clearance_mm": c.clearance_mm,
+                "warning_mm": c.warning_mm,
+                "stop_mm": c.stop_mm,
+                "slack_mm": c.slack_mm,
+            }
+            for c in plan.clearances
+        ],
+        "unknown": list(plan.unknown),
+        "explanation": list(plan.explanation),
+        "findings": [
+            {
+                "id": f.id,
+                "subject": f.subject,
+                "metric": f.metric,
+                "unit": f.unit,
+                "value": f.value,
+                "low": f.low,
+                "high": f.high,
+                "warning": f.warning,
+                "stop": f.stop,
+                "slack": f.slack,
+                "status": f.status.value,
+                "sentence": f.sentence,
+            }
+            for f in assessment.findings
+        ],
+        "along_nerve": {
+            "distance_mm": assessment.nerve_distance_mm.tolist(),
+            "section_coldest_c": assessment.nerve_coldest_c.tolist(),
+            "centerline_coldest_c": assessment.nerve_core_c.tolist(),
+        },
+        "doubt": list(assessment.doubt),
+    }

@@ -1,0 +1,6 @@
+"""The case folder: everything of a case in files that Slicer opens, written whole or not at all."""
+
+from .events import event, read_events
+from .folder import check_target, load_case, save_case
+
+__all__ = ["check_target", "event", "load_case", "read_events", "save_case"]

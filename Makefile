@@ -1,0 +1,34 @@
+# make demo   set up, then run the whole line on a real CT (CT=path, LABELS=path, ARGS="--phantom ..." to change that)
+# make test   set up, then every check and every test
+SHELL := /bin/bash
+VENV := .venv
+RUN := $(VENV)/bin
+CT ?=
+LABELS ?=
+ARGS ?=
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml scripts/setup.sh
+	bash scripts/setup.sh $(VENV)
+	touch $@
+
+demo: setup
+	$(RUN)/cryoneuro demo $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(ARGS)
+
+lint: setup
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+test: lint
+	$(RUN)/python -m pytest -n 2 $(ARGS)
+
+bench: setup
+	$(RUN)/python benchmarks/straight_line.py
+	$(RUN)/python benchmarks/thermal.py
+
+clean:
+	rm -rf $(VENV) demo-results build dist .pytest_cache .mypy_cache .ruff_cache
