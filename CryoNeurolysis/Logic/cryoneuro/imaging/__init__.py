@@ -5,13 +5,14 @@ from .labels import LabelMap, read_label_map
 from .lattice import WorkingCt, label_on_grid, sample, working_ct, working_geometry
 from .nrrd_write import write_layers, write_sequence, write_volume
 from .phantom import Phantom, make_phantom
-from .read import list_series, read_ct
+from .read import ct_from_array, list_series, read_ct
 from .sitk_bridge import from_sitk, geometry_of, to_sitk
 
 __all__ = [
     "LabelMap",
     "Phantom",
     "WorkingCt",
+    "ct_from_array",
     "demo_ct_files",
     "from_sitk",
     "geometry_of",

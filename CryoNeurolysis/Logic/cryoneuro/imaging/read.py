@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from ..model import Acquisition, Cancelled, CtVolume, ImageError, Progress, never_cancelled, no_progress
+from ..model import (
+    Acquisition,
+    Cancelled,
+    CtVolume,
+    ImageError,
+    Progress,
+    VolumeGeometry,
+    never_cancelled,
+    no_progress,
+)
 from .dicom import is_dicom, read_dicom_folder, scan_folder, series_text
 from .sitk_bridge import from_sitk
 
@@ -59,6 +68,21 @@ def read_ct(
     return CtVolume(hu, geometry, acquisition, name, (*warnings, *more))
 
 
+def ct_from_array(
+    array_kji: npt.NDArray[Any], geometry: VolumeGeometry, acquisition: Acquisition, name: str
+) -> CtVolume:
+    """A CT from values that are in memory already, with the same checks as one from a file.
+
+    Args:
+        array_kji: CT numbers in HU, any numeric type.
+
+    Raises:
+        ImageError: NaN, or values that cannot be HU.
+    """
+    hu, warnings = _checked_hu(array_kji, name)
+    return CtVolume(hu, geometry, acquisition, name, tuple(warnings))
+
+
 def list_series(folder: str | Path) -> list[str]:
     """One sentence for each DICOM series in a folder."""
     return [series_text(files) for files in scan_folder(Path(folder)).values()]
@@ -84,7 +108,7 @@ def _read_file(path: Path) -> sitk.Image:
     return image
 
 
-def _checked_hu(array: npt.NDArray[Any], source: Path) -> tuple[npt.NDArray[np.int16], list[str]]:
+def _checked_hu(array: npt.NDArray[Any], source: Path | str) -> tuple[npt.NDArray[np.int16], list[str]]:
     """Array as int16 HU, with the sentences the user should read."""
     warnings: list[str] = []
     if np.issubdtype(array.dtype, np.floating):

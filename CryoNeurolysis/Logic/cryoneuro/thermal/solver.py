@@ -102,7 +102,8 @@ class _Step:
         span = np.float32(p.liquidus_c - p.solidus_c)
         result = np.maximum(above, 0.0) * p.heat + np.clip(above, -span, 0.0) * self.mushy_heat
         result += np.minimum(above + span, 0.0) * p.frozen_heat
-        return result.astype(np.float32)
+        field: Field = result.astype(np.float32)
+        return field
 
     def enthalpy_at(self, index: npt.NDArray[np.int64], temperature_c: float) -> Field:
         """Enthalpy of some voxels (flat indices) at one temperature."""

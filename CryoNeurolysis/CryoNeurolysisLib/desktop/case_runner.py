@@ -1,0 +1,96 @@
+"""The panel's hands: drives the engine's stages and shows their results in the scene. No qt.
+
+Methods that compute touch no node and may run in a worker; methods that touch nodes run on the main thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from cryoneuro.anatomy import segment
+from cryoneuro.console import summary
+from cryoneuro.model import Case, CryoNeuroError, CtVolume, content_hash
+from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
+
+from ..scene.case_scene import CaseNodes, buildCase
+from ..scene.ct_node import ctFromNode
+from ..scene.isotherms import updateIsotherms
+
+Progress = Callable[[float, str], None]
+Cancelled = Callable[[], bool]
+
+
+class CaseRunner:
+    """One case on one CT of one scene."""
+
+    def __init__(self, scene: Any) -> None:
+        self.scene = scene
+        self.case: Case | None = None
+        self.nodes: CaseNodes | None = None
+        self._segmented: tuple[str, Case] | None = None
+
+    def readCt(self, volumeNode: Any) -> CtVolume:
+        """The CT of a volume node (main thread).
+
+        Raises:
+            ImageError: it cannot be planned on.
+        """
+        return ctFromNode(volumeNode)
+
+    def plan(self, ct: CtVolume, request: Request, progress: Progress, cancelled: Cancelled) -> Case:
+        """Segment, unless this CT has been segmented already, and plan (any thread).
+
+        Raises:
+            CryoNeuroError: the stage that cannot be done, in its own words.
+        """
+        key = content_hash(ct)
+        if self._segmented is None or self._segmented[0] != key:
+            anatomy = segment(ct, progress=lambda f, text: progress(0.6 * f, text), cancelled=cancelled)
+            self._segmented = (key, replace(new_case(ct), anatomy=anatomy))
+        return plan_step(self._segmented[1], request, lambda f, text: progress(0.6 + 0.4 * f, text), cancelled)
+
+    def freeze(self, case: Case, progress: Progress, cancelled: Cancelled) -> Case:
+        """Simulate and assess (any thread).
+
+        Raises:
+            CryoNeuroError: there is no plan, or it cannot be simulated.
+        """
+        return simulate_step(case, progress=progress, cancelled=cancelled)
+
+    def show(self, case: Case, volumeNode: Any) -> None:
+        """Replace what the scene shows of the case (main thread)."""
+        self.clear()
+        self.case = case
+        self.nodes = buildCase(self.scene, case, volumeNode)
+
+    def timesS(self) -> list[float]:
+        """Times of the temperature fields, s; empty before the freeze."""
+        return [] if self.case is None or self.case.thermal is None else list(self.case.thermal.snapshot_times_s)
+
+    def showTime(self, index: int) -> str:
+        """Let the isotherms show one moment (main thread); returns the moment in words."""
+        times = self.timesS()
+        if not times or self.nodes is None or self.case is None or self.case.thermal is None:
+            return ""
+        index = max(0, min(index, len(times) - 1))
+        run = self.case.thermal
+        updateIsotherms(self.nodes.isotherms, run.temperature_c[index], run.geometry)
+        return f"{times[index] / 60:.1f} min"
+
+    def text(self) -> str:
+        """The summary of the case."""
+        return "" if self.case is None else summary(self.case, {}, "this scene")
+
+    def clear(self) -> None:
+        """Take the case's nodes out of the scene; the CT stays (main thread)."""
+        if self.nodes is not None:
+            for node in self.nodes.everything():
+                if node is not self.nodes.ct and node.GetScene() is not None:
+                    self.scene.RemoveNode(node)
+        self.nodes = None
+        self.case = None
+
+
+__all__ = ["CaseRunner", "CryoNeuroError", "Request"]

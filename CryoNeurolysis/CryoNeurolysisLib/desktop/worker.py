@@ -1,0 +1,90 @@
+"""Heavy work beside a living interface: the job runs in a thread, a timer brings its news to the main thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+Progress = Callable[[float, str], None]
+Cancelled = Callable[[], bool]
+_POLL_MS = 50
+
+
+class BackgroundJob:
+    """One job at a time. Callbacks are called on the thread that polls, which is the main thread."""
+
+    def __init__(self, timer: Any) -> None:
+        """
+        Args:
+            timer: a qt.QTimer of the owner; its timeout is connected to poll().
+        """
+        self._timer = timer
+        self._news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._onProgress: Progress | None = None
+        self._onDone: Callable[[Any], None] | None = None
+        self._onError: Callable[[BaseException], None] | None = None
+        timer.setInterval(_POLL_MS)
+        timer.timeout.connect(self.poll)
+
+    def isRunning(self) -> bool:
+        """Whether a job has been started and not yet been reported as ended."""
+        return self._thread is not None
+
+    def start(
+        self,
+        work: Callable[[Progress, Cancelled], Any],
+        onProgress: Progress,
+        onDone: Callable[[Any], None],
+        onError: Callable[[BaseException], None],
+    ) -> bool:
+        """Run work(progress, cancelled) in a thread; False when another job is running."""
+        if self._thread is not None:
+            return False
+        self._stop.clear()
+        self._news = queue.SimpleQueue()
+        self._onProgress, self._onDone, self._onError = onProgress, onDone, onError
+        news, stop = self._news, self._stop
+
+        def run() -> None:
+            try:
+                result = work(lambda fraction, text: news.put(("progress", (fraction, text))), stop.is_set)
+            except BaseException as error:  # the main thread decides what to do with it
+                news.put(("error", error))
+            else:
+                news.put(("done", result))
+
+        self._thread = threading.Thread(target=run, name="cryoneuro-job", daemon=True)
+        self._thread.start()
+        self._timer.start()
+        return True
+
+    def cancel(self) -> None:
+        """Ask the job to stop; onError is called with its CancelledError when it has."""
+        self._stop.set()
+
+    def abandon(self) -> None:
+        """Stop the job and forget it: nothing more is called. For closing a scene or the application."""
+        self._stop.set()
+        self._thread = None
+        self._timer.stop()
+
+    def poll(self) -> None:
+        """Deliver what the job has said since the last time."""
+        while self._thread is not None:
+            try:
+                kind, value = self._news.get_nowait()
+            except queue.Empty:
+                return
+            if kind == "progress":
+                if self._onProgress is not None:
+                    self._onProgress(*value)
+                continue
+            self._thread = None
+            self._timer.stop()
+            callback = self._onDone if kind == "done" else self._onError
+            if callback is not None:
+                callback(value)
