@@ -25,8 +25,14 @@ class Canal:
     center_ra_mm: npt.NDArray[np.float64]
 
 
-def find_canal(ct: WorkingCt, bone_kji: Mask) -> Canal | None:
-    """Track the canal through the slices; None when too few closed arches are in view to trust it."""
+def find_canal(ct: WorkingCt, bone_kji: Mask, bright_bone_kji: Mask, body_kji: Mask) -> Canal | None:
+    """Track the canal through the slices; None when too few closed arches are in view to trust it.
+
+    Args:
+        bone_kji: filled bone, whose remaining holes are looked at.
+        bright_bone_kji: bone by brightness alone; where a slice of the canal was filled as marrow by mistake, the
+            canal is cut out of the filling again, but never out of this.
+    """
     spacing = ct.geometry.spacing_mm[0]
     steps = max(1, round(4.5 / spacing))
     disk = _disk(steps)
@@ -72,8 +78,8 @@ def find_canal(ct: WorkingCt, bone_kji: Mask) -> Canal | None:
     a = ct.geometry.ijk_to_ras[1, 3] + np.arange(bone_kji.shape[1]) * spacing
     for n in inside:
         disc = (r[None, :] - center[n, 0]) ** 2 + (a[:, None] - center[n, 1]) ** 2 < _RADIUS_MM**2
-        mask[n] |= disc & ~bone_kji[n]
-    return Canal(mask & ~bone_kji, center)
+        mask[n] |= disc & ~bright_bone_kji[n]
+    return Canal(mask & ~bright_bone_kji & body_kji & ct.measured_kji, center)
 
 
 def _disk(radius: int) -> npt.NDArray[np.bool_]:

@@ -26,9 +26,13 @@ _PINHOLE_MM2 = 40.0
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """Masks on the working grid; vessel is None where no contrast was seen."""
+    """Masks on the working grid; vessel is None where no contrast was seen.
+
+    bright_bone_kji: bone by its brightness alone, before holes were filled as marrow.
+    """
 
     bone_kji: Mask
+    bright_bone_kji: Mask
     vessel_kji: Mask | None
     metal_kji: Mask
 
@@ -56,10 +60,11 @@ def find_dense(ct: WorkingCt, body_kji: Mask) -> Dense:
                 break
             vessel = grown | vessel
     bone = closed(bone, max(1, round(1.5 / spacing)))
+    bright_bone = bone
     bone = _fill_marrow(bone, ct) & inside
     if vessel is not None:
         bone &= ~vessel
-    return Dense(bone, vessel, metal)
+    return Dense(bone, bright_bone, vessel, metal)
 
 
 def _with_cortex(bright: Mask, cortex: Mask, voxel_mm3: float) -> Mask:

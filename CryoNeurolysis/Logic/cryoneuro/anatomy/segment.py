@@ -69,7 +69,8 @@ def segment(
     step(0.45, "Finding bone and contrast vessels")
     dense = find_dense(working, body)
     step(0.7, "Finding the spinal canal")
-    canal = find_canal(working, dense.bone_kji)
+    canal = find_canal(working, dense.bone_kji, dense.bright_bone_kji, body)
+    bone = dense.bone_kji if canal is None else dense.bone_kji & ~canal.mask_kji
     notes: list[str] = list(ct.warnings)
 
     def computed(
@@ -82,7 +83,7 @@ def segment(
         text = "Outside the scanner's field of view"
         found.append(computed("unmeasured", "unmeasured", ~working.measured_kji, text, "high", StructureRole.PASS))
     for name, group, mask, method, confidence, absent in (
-        ("bone", "bone", dense.bone_kji, "CT number and cortex", "medium", "No bone was seen."),
+        ("bone", "bone", bone, "CT number and cortex", "medium", "No bone was seen."),
         ("lung_left", "lung", gas.lung_left_kji, "Air with blood in it, left", "high", ""),
         ("lung_right", "lung", gas.lung_right_kji, "Air with blood in it, right", "high", ""),
         ("gas", "gas", gas.other_kji, "Gas that is not lung", "medium", ""),

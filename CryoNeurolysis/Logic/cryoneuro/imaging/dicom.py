@@ -210,6 +210,18 @@ def _ordered(files: list[SliceHeader], folder: Path) -> tuple[list[SliceHeader],
             f"Two slices lie at the same place ({where[n]} and {where[n + 1]}, {len(doubles)} such pairs): "
             "the folder holds a series twice or two phases of one; choose one of them."
         )
+    shear = positions[order][-1] - positions[order][0]
+    lean = np.rad2deg(np.arccos(np.clip(np.dot(shear, normal) / np.linalg.norm(shear), -1, 1)))
+    if tilts and max(tilts) - min(tilts) > 0.5:
+        raise ImageError(
+            f"The gantry tilt changes within the series ({min(tilts):.1f} to {max(tilts):.1f} degrees); "
+            "scan again without gantry tilt."
+        )
+    if lean > 0.5 or (tilts and max(tilts) > 0.5 and abs(normal[2]) > 0.999 and lean > 0.1):
+        raise ImageError(
+            f"The CT was scanned with a gantry tilt of {lean:.1f} degrees: its slices are shifted against each other. "
+            "Scan again without tilt, or resample it to a straight volume first."
+        )
     gaps = np.flatnonzero(np.abs(steps - step) > max(_UNEVEN_MM, 0.02 * step))
     if len(gaps):
         n = int(gaps[0])
@@ -222,13 +234,6 @@ def _ordered(files: list[SliceHeader], folder: Path) -> tuple[list[SliceHeader],
         raise ImageError(
             f"The slice distance changes within the series ({steps.min():.2f} to {steps.max():.2f} mm, "
             f"first between {where[n]} and {where[n + 1]}); reconstruct it with an even distance."
-        )
-    shear = positions[order][-1] - positions[order][0]
-    lean = np.rad2deg(np.arccos(np.clip(np.dot(shear, normal) / np.linalg.norm(shear), -1, 1)))
-    if lean > 0.5 or (tilts and max(tilts) > 0.5 and abs(normal[2]) > 0.999 and lean > 0.1):
-        raise ImageError(
-            f"The CT was scanned with a gantry tilt of {lean:.1f} degrees: its slices are shifted against each other. "
-            "Scan again without tilt, or resample it to a straight volume first."
         )
     return ordered, float((depth.max() - depth.min()) / (len(files) - 1))
 

@@ -20,6 +20,7 @@ from ..model import (
     no_progress,
 )
 from .dicom import is_dicom, read_dicom_folder, scan_folder, series_text
+from .nifti import nifti_nonfinite
 from .sitk_bridge import from_sitk
 
 NO_DATA_HU = -2048
@@ -89,11 +90,13 @@ def list_series(folder: str | Path) -> list[str]:
 
 
 def _read_file(path: Path) -> sitk.Image:
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        bad = nifti_nonfinite(path)
+        if bad:
+            raise ImageError(_not_finite_text(path, bad))
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        if "No space" in str(error):
-            raise
         raise ImageError(
             f"{path} is not an image that can be read; give a DICOM folder or a NRRD, MHA or NIfTI file."
         ) from error
@@ -108,15 +111,17 @@ def _read_file(path: Path) -> sitk.Image:
     return image
 
 
+def _not_finite_text(source: Path | str, count: int) -> str:
+    return f"{source} has {count} voxels that are not a number (NaN or infinite); export the CT again as integers."
+
+
 def _checked_hu(array: npt.NDArray[Any], source: Path | str) -> tuple[npt.NDArray[np.int16], list[str]]:
     """Array as int16 HU, with the sentences the user should read."""
     warnings: list[str] = []
     if np.issubdtype(array.dtype, np.floating):
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
         if bad:
-            raise ImageError(
-                f"{source} has {bad} voxels that are not a number (NaN or infinite); export the CT again as integers."
-            )
+            raise ImageError(_not_finite_text(source, bad))
     lowest, highest = float(array.min()), float(array.max())
     sample = array[:: max(1, array.shape[0] // 64), ::4, ::4]
     bright = float(np.mean(sample > 700))

@@ -1,0 +1,107 @@
+"""Every record of Resources/Data is read and checked; names are found or the nearest is offered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cryoneuro import knowledge
+from cryoneuro.knowledge import load_records, records
+from cryoneuro.model import KnowledgeError
+
+FILES = ["nerves", "probes", "protocols", "tissues", "limits", "colors", "constants", "label_groups", "label_ids"]
+
+
+def test_every_data_file_is_known_here() -> None:
+    assert sorted(FILES) == sorted(p.stem for p in knowledge.data_folder().glob("*.json"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_record_carries_source_confidence_verified(name: str) -> None:
+    for record in load_records(name):
+        assert record["source"].strip() and record["confidence"] in ("high", "medium", "low")
+        assert isinstance(record["verified"], bool)
+
+
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: dict[str, object]) -> None:
+    (tmp_path / "bad.json").write_text(json.dumps({"schema": "cryoneuro-bad/1", "records": [record]}))
+    monkeypatch.setattr(records, "data_folder", lambda: tmp_path)
+    records.load_records.cache_clear()
+
+
+@pytest.mark.parametrize("missing", ["id", "source", "confidence", "verified"])
+def test_a_record_without_its_source_is_refused(tmp_path, monkeypatch, missing) -> None:
+    record = {"id": "x", "source": "somewhere", "confidence": "high", "verified": False}
+    record.pop(missing)
+    broken(tmp_path, monkeypatch, record)
+    with pytest.raises(KnowledgeError):
+        load_records("bad")
+    records.load_records.cache_clear()
+
+
+def test_all_39_targets_make_objects() -> None:
+    found = knowledge.nerves()
+    assert len(found) == 39
+    assert len({n.id for n in found}) == 39
+    probes = {p.id for p in knowledge.probes()}
+    protocols = {p.id for p in knowledge.protocols()}
+    for nerve in found:
+        assert nerve.default_probe in probes and nerve.default_protocol in protocols
+        assert 0 < nerve.minimum_treated_length_mm <= nerve.desired_treated_length_mm
+        assert nerve.positions and nerve.landmark and nerve.territory
+
+
+def test_structures_that_nerves_need_can_be_segmented_or_imported() -> None:
+    groups = {r["group"] for r in load_records("label_groups")}
+    extra = {"rectum", "ureter", "femoral_vessels", "vertebral_artery", "other_vessels", "skin", "skull_base", "eye"}
+    extra |= {"uterus_vagina", "sciatic_nerve", "femoral_nerve", "brachial_plexus", "joint"}
+    for nerve in knowledge.nerves():
+        for neighbor in nerve.neighbors:
+            assert neighbor.structure in groups | extra, f"{nerve.id}: {neighbor.structure}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("celiac_plexus", "celiac_plexus"), ("Celiac Plexus", "celiac_plexus"), ("INTERCOSTAL", "intercostal")],
+)
+def test_names_are_found_without_regard_to_spelling(asked: str, found: str) -> None:
+    assert knowledge.nerve(asked).id == found
+
+
+@pytest.mark.parametrize(
+    ("ask", "wanted"),
+    [
+        (lambda: knowledge.nerve("celliac"), "celiac_plexus"),
+        (lambda: knowledge.nerve("pudental"), "pudendal"),
+        (lambda: knowledge.probe("icespere"), "argon_17g_long"),
+        (lambda: knowledge.protocol("nerve_3_1_4"), "nerve_3_1_3"),
+    ],
+)
+def test_the_nearest_name_is_offered(ask, wanted: str) -> None:
+    with pytest.raises(KnowledgeError, match=wanted):
+        ask()
+
+
+def test_protocol_by_its_usual_name() -> None:
+    protocol = knowledge.protocol("3-1-3")
+    assert [s.duration_s for s in protocol.steps] == [180, 60, 180, 60]
+    assert protocol.duration_s == 480
+
+
+def test_tissues_match_the_published_table() -> None:
+    """IT'IS v5.0: muscle 1090.4 kg/m3, 0.495 W/m/K; fat 0.211 W/m/K."""
+    muscle, fat = knowledge.tissue("muscle"), knowledge.tissue("fat")
+    assert muscle.density_kg_m3 == pytest.approx(1090.4) and muscle.conductivity_w_mk == pytest.approx(0.495, abs=1e-3)
+    assert fat.conductivity_w_mk == pytest.approx(0.211, abs=1e-3)
+    assert not knowledge.tissue("gas").conducts and muscle.conducts
+
+
+def test_limits_are_ordered_from_warning_to_stop() -> None:
+    for limit in knowledge.limits().items:
+        assert limit.warning >= limit.stop if limit.at_least else limit.warning <= limit.stop, limit.id
+
+
+def test_unknown_constant_is_an_error() -> None:
+    with pytest.raises(KnowledgeError, match="no_such"):
+        knowledge.constant("no_such")
