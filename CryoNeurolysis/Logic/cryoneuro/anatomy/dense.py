@@ -15,6 +15,8 @@ _VESSEL_HEIGHT_MM = 35.0
 """A large vessel runs through several vertebrae; a vertebral body is bounded by its discs at about 30 mm."""
 _VESSEL_SPREAD_HU = 45.0
 """Blood with contrast is even; cancellous bone is a mesh."""
+_SHELL_SHARE = 0.25
+"""An aorta touches the spine with a fifth of its wall at most; marrow is bone all round."""
 _BONE_SIZE_MM3 = 150.0
 _CORTICAL_SHARE = 0.02
 _BRANCH_MM = 15.0
@@ -99,6 +101,20 @@ def _fill_marrow(bone: Mask, ct: WorkingCt) -> Mask:
     return result
 
 
+def _in_a_shell(ct: WorkingCt, box: tuple[slice, slice, slice], part: Mask) -> bool:
+    """Whether a part lies in a brighter shell: marrow lies in cortex, blood in a softer wall."""
+    reach = round(4.5 / ct.geometry.spacing_mm[0])
+    wide = tuple(slice(max(0, s.start - reach), s.stop + reach) for s in box)
+    solid = np.zeros(ct.array_kji[wide].shape, bool)
+    inner = tuple(
+        slice(s.start - w.start, s.start - w.start + s.stop - s.start) for s, w in zip(box, wide, strict=True)
+    )
+    solid[inner] = part
+    ring = dilate(solid, reach) & ~dilate(solid, 1)
+    brighter = ct.array_kji[wide][ring] > float(ct.array_kji[box][part].mean())
+    return bool(brighter.mean() > _SHELL_SHARE)
+
+
 def _vessel_cores(ct: WorkingCt, inside: Mask) -> tuple[Mask | None, float]:
     """Even, bright and tall parts, and their mean CT number; None where there are none."""
     spacing = ct.geometry.spacing_mm[0]
@@ -119,7 +135,8 @@ def _vessel_cores(ct: WorkingCt, inside: Mask) -> tuple[Mask | None, float]:
             continue
         part = labels[box] == number
         values = ct.array_kji[box][part]
-        if part.shape[0] * spacing >= _VESSEL_HEIGHT_MM and float(values.std()) < 0.22 * float(values.mean()):
+        tall = part.shape[0] * spacing >= _VESSEL_HEIGHT_MM
+        if tall and float(values.std()) < 0.22 * float(values.mean()) and not _in_a_shell(ct, box, part):
             found.append((float(values.mean()), box, part))
     if not found:
         return None, 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_skin_points_lie_on_the_ellipse_and_look_outward(phantom_anatomy: Anatom
 
 
 def test_edge_of_the_field_of_view_is_no_skin(phantom: Phantom) -> None:
-    k, j, i = phantom.ct.array_kji.shape
+    i = phantom.ct.array_kji.shape[2]
     cut = phantom.ct.array_kji[:, :, i // 4 :].copy()
     matrix = phantom.ct.geometry.ijk_to_ras.copy()
     matrix[:3, 3] = phantom.ct.geometry.ijk_to_ras_mm([i // 4, 0, 0])[0]
@@ -128,7 +129,7 @@ def test_tissue_map(phantom: Phantom, phantom_anatomy: Anatomy) -> None:
 
 
 def distance_to(course: np.ndarray, points: np.ndarray) -> np.ndarray:
-    fine = np.concatenate([np.linspace(a, b, 20) for a, b in zip(course[:-1], course[1:], strict=True)])
+    fine = np.concatenate([np.linspace(a, b, 20) for a, b in itertools.pairwise(course)])
     return np.linalg.norm(points[:, None] - fine[None], axis=2).min(axis=1)
 
 

@@ -62,7 +62,7 @@ def test_padding_was_not_measured() -> None:
 
 @pytest.mark.parametrize("grid_mm", [0.1, 9.0])
 def test_silly_grids_are_refused(grid_mm: float) -> None:
-    with pytest.raises(ImageError, match="0.5 to 5 mm"):
+    with pytest.raises(ImageError, match=r"0\.5 to 5 mm"):
         working_ct(smooth_ct(np.eye(3)), grid_mm)
 
 

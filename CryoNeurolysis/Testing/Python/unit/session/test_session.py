@@ -76,7 +76,8 @@ def test_killed_while_writing_the_last_state_loads(saved: Path) -> None:
     code = (
         "import sys\nfrom dataclasses import replace\nfrom cryoneuro.session import load_case, save_case\n"
         "case, _ = load_case(sys.argv[1])\nprint('go', flush=True)\n"
-        "n = 0\nwhile True:\n    n += 1\n    save_case(replace(case, pseudonym=f'p{n}', ct=replace(case.ct, name=f'n{n}')), sys.argv[1])\n"
+        "n = 0\nwhile True:\n    n += 1\n"
+        "    save_case(replace(case, pseudonym=f'p{n}', ct=replace(case.ct, name=f'n{n}')), sys.argv[1])\n"
     )
     for wait in (0.05, 0.2, 0.4, 0.7):
         process = subprocess.Popen([sys.executable, "-c", code, str(saved)], stdout=subprocess.PIPE)

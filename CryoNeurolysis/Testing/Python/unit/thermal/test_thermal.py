@@ -34,11 +34,8 @@ def a_link(properties, axis, offset=(0.0, 0.0, 0.0), diameter=1.5, length=20.0) 
 
 
 def run(properties, links, end_s: float, cold=-100.0, dt=4.0):
-    state = None
-    for state in solve(properties, links, lambda n, t: cold, [end_s], {end_s}, dt):
-        pass
-    assert state is not None
-    return state.temperature.copy()
+    *_, last = solve(properties, links, lambda n, t: cold, [end_s], {end_s}, dt)
+    return last.temperature.copy()
 
 
 def test_without_a_probe_nothing_happens() -> None:

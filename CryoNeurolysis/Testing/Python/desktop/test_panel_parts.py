@@ -1,0 +1,132 @@
+"""What can be proven of the desktop side without Slicer: the runner on real MRML, the worker with a plain timer.
+
+The panel itself, in a window, is another test's matter; nothing here shows that Qt's connections are right.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from cryoneuro.imaging import Phantom
+from cryoneuro.model import CancelledError, ImageError
+from cryoneuro.pipeline import Request
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (extra: scene)")
+
+from CryoNeurolysisLib.desktop.case_runner import CaseRunner
+from CryoNeurolysisLib.desktop.worker import BackgroundJob
+from CryoNeurolysisLib.scene.host import HeadlessHost
+from CryoNeurolysisLib.scene.nodes import ctNode
+
+
+class Signal:
+    def connect(self, function) -> None:
+        self.function = function
+
+
+class Timer:
+    def __init__(self) -> None:
+        self.timeout = Signal()
+        self.running = False
+
+    def setInterval(self, milliseconds: int) -> None:
+        self.interval = milliseconds
+
+    def start(self) -> None:
+        self.running = True
+
+    def stop(self) -> None:
+        self.running = False
+
+
+def until(job: BackgroundJob, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while job.isRunning() and time.monotonic() < end:
+        job.poll()
+        time.sleep(0.005)
+    assert not job.isRunning()
+
+
+@pytest.fixture
+def job() -> BackgroundJob:
+    return BackgroundJob(Timer())
+
+
+def test_results_arrive_on_the_polling_thread(job: BackgroundJob) -> None:
+    seen: list[object] = []
+
+    def work(progress, cancelled):
+        progress(0.5, "half")
+        return threading.current_thread()
+
+    assert job.start(work, lambda f, t: seen.append((f, t)), seen.append, seen.append)
+    assert not job.start(work, print, print, print), "a second job must wait"
+    until(job)
+    assert seen[0] == (0.5, "half") and seen[1] is not threading.main_thread()
+    assert not job._timer.running
+
+
+def test_a_failing_job_is_reported_and_the_next_one_runs(job: BackgroundJob) -> None:
+    seen: list[object] = []
+
+    def work(progress, cancelled):
+        raise ImageError("a sentence")
+
+    job.start(work, print, print, seen.append)
+    until(job)
+    assert str(seen[0]) == "a sentence"
+    job.start(lambda p, c: 7, print, seen.append, print)
+    until(job)
+    assert seen[1] == 7
+
+
+def test_cancel_reaches_the_job(job: BackgroundJob) -> None:
+    seen: list[object] = []
+
+    def work(progress, cancelled):
+        while not cancelled():
+            time.sleep(0.002)
+        raise CancelledError("stopped")
+
+    job.start(work, print, print, seen.append)
+    job.cancel()
+    until(job)
+    assert isinstance(seen[0], CancelledError)
+
+
+def test_an_abandoned_job_says_nothing_more(job: BackgroundJob) -> None:
+    seen: list[object] = []
+    release = threading.Event()
+    job.start(lambda p, c: release.wait(5), print, seen.append, seen.append)
+    job.abandon()
+    release.set()
+    time.sleep(0.05)
+    job.poll()
+    assert seen == [] and not job.isRunning()
+
+
+def test_the_straight_line_on_a_scene(phantom: Phantom) -> None:
+    with HeadlessHost() as host:
+        volume = ctNode(host.scene, phantom.ct)
+        runner = CaseRunner(host.scene)
+        quiet = (lambda f, t: None, lambda: False)
+        case = runner.plan(runner.readCt(volume), Request("intercostal", probe_count=1), *quiet)
+        runner.show(case, volume)
+        assert runner.timesS() == [] and runner.showTime(0) == ""
+        assert "Path 1" in runner.text()
+        frozen = runner.freeze(case, *quiet)
+        runner.show(frozen, volume)
+        names = [host.scene.GetNthNode(n).GetName() for n in range(host.scene.GetNumberOfNodes())]
+        assert names.count("Anatomy") == 1, "showing again must replace, not add"
+        assert runner.showTime(2).endswith("min") and "VERDICT" in runner.text()
+        assert runner.nodes is not None
+        points = runner.nodes.isotherms[0.0].GetPolyData().GetNumberOfPoints()
+        runner.showTime(0)
+        assert runner.nodes.isotherms[0.0].GetPolyData().GetNumberOfPoints() < points
+        runner.clear()
+        assert host.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+        assert host.scene.GetNodeByID(volume.GetID()) is not None
+        assert np.array_equal(runner.readCt(volume).array_kji, phantom.ct.array_kji)

@@ -1,0 +1,107 @@
+"""The straight line on real CTs. Their labels are machine made: agreement with them is agreement, not truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryoneuro.anatomy import propose_nerve, segment
+from cryoneuro.imaging import label_on_grid, read_ct, read_label_map
+from cryoneuro.model import Anatomy, AnatomyError, Verdict
+from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
+
+pytestmark = pytest.mark.slow
+
+
+def load(shared: Path, name: str):
+    folder = shared / "data" / "ct" / name
+    return read_ct(folder / "ct.nrrd"), read_label_map(folder / "labels.nrrd")
+
+
+@pytest.fixture(scope="module")
+def chest(shared: Path):
+    ct, labels = load(shared, "thorabd-arterial-lidc")
+    return ct, labels, segment(ct), segment(ct, labels)
+
+
+def named(labels, anatomy: Anatomy, *starts: str) -> np.ndarray:
+    values = [v for v, n in labels.names.items() if n.startswith(starts)]
+    return np.isin(label_on_grid(labels.labels_kji, labels.geometry, anatomy.geometry), values)
+
+
+def test_classical_segmentation_agrees_with_the_labels(chest) -> None:
+    _, labels, anatomy, _ = chest
+    lungs = anatomy.structure("lung_left").mask_kji | anatomy.structure("lung_right").mask_kji
+    wanted = named(labels, anatomy, "lung_")
+    assert 2 * (lungs & wanted).sum() / (lungs.sum() + wanted.sum()) > 0.96
+    canal, bone = anatomy.structure("spinal_canal").mask_kji, anatomy.structure("bone").mask_kji
+    wanted = named(labels, anatomy, "spinal_cord")
+    assert (canal & wanted).sum() > 0.9 * wanted.sum()
+    assert not (canal & bone).any()
+    soft = named(labels, anatomy, "kidney", "aorta", "colon", "small_bowel", "duodenum", "inferior_vena")
+    assert (bone & soft).sum() < 0.02 * bone.sum()
+
+
+def test_celiac_region_lies_beside_the_aorta_at_t12_l1(chest) -> None:
+    _, labels, plain, imported = chest
+    for anatomy in (plain, imported):
+        nerve = propose_nerve(anatomy, "celiac_plexus", "left")
+        disc = named(labels, anatomy, "vertebrae_T12", "vertebrae_L1")
+        s = anatomy.geometry.ijk_to_ras_mm(np.argwhere(disc)[:, ::-1])[:, 2]
+        assert s.min() < nerve.points_ras_mm[:, 2].min() and nerve.points_ras_mm[:, 2].max() < s.max()
+        aorta = anatomy.geometry.ijk_to_ras_mm(np.argwhere(named(labels, anatomy, "aorta"))[:, ::-1])
+        gaps = np.linalg.norm(aorta[None] - nerve.points_ras_mm[:, None], axis=2).min(axis=1)
+        assert (gaps > 2).all() and (gaps < 12).all()
+        assert (nerve.points_ras_mm[:, 0] < aorta[:, 0].mean()).all(), "left of the aorta is toward negative R"
+
+
+def test_intercostal_nerve_lies_under_its_rib(chest) -> None:
+    _, labels, _, anatomy = chest
+    nerve = propose_nerve(anatomy, "intercostal", "left", 9)
+    rib = anatomy.geometry.ijk_to_ras_mm(np.argwhere(named(labels, anatomy, "rib_left_9"))[:, ::-1])
+    gaps = np.linalg.norm(rib[None] - nerve.points_ras_mm[:, None], axis=2).min(axis=1)
+    assert (gaps < 8).all() and (gaps > 0.5).all()
+    for point in nerve.points_ras_mm:
+        above = rib[np.abs(rib[:, 0] - point[0]) < 2]
+        assert above[:, 2].mean() > point[2]
+
+
+def test_whole_line_with_labels(chest) -> None:
+    ct, _, _, anatomy = chest
+    case = plan_step(replace(new_case(ct), anatomy=anatomy), Request("intercostal", level=9, probe_count=1))
+    case = simulate_step(case, grid_mm=2.0)
+    assert case.plan is not None and case.assessment is not None and case.thermal is not None
+    assert not case.plan.unknown and case.plan.is_clear
+    assert case.assessment.verdict in (Verdict.CAUTION, Verdict.TREATED_AND_SAFE)
+    assert 5 < (case.assessment.finding("nerve.treated_length").value or 0) < 25
+    assert case.thermal.coldest_c.min() >= -140.5
+
+
+def test_a_missing_organ_makes_the_verdict_unknown(chest) -> None:
+    ct, _, _, anatomy = chest
+    kept = tuple(s for s in anatomy.structures if s.group != "pancreas")
+    case = plan_step(
+        replace(new_case(ct), anatomy=replace(anatomy, structures=kept)), Request("celiac_plexus", probe_count=1)
+    )
+    assert case.plan is not None and case.plan.unknown == ("pancreas",)
+    assert simulate_step(case, grid_mm=2.5).assessment.verdict is Verdict.UNKNOWN  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["abdpelvis-native-ts", "hemipelvis-native-sts007"])
+def test_native_cts_invent_no_vessel(shared: Path, name: str) -> None:
+    anatomy = segment(load(shared, name)[0])
+    assert not anatomy.has_group("aorta") and not anatomy.has_group("vessel")
+    with pytest.raises(AnatomyError):
+        propose_nerve(anatomy, "celiac_plexus")
+
+
+def test_a_ct_inside_the_body_gets_a_sentence(shared: Path) -> None:
+    """No skin is in view: a path cannot start anywhere, and that is said."""
+    from cryoneuro.model import CryoNeuroError
+
+    ct, _ = load(shared, "thorax-cta-dissection-ts")
+    with pytest.raises(CryoNeuroError):
+        anatomy = segment(ct)
+        plan_step(replace(new_case(ct), anatomy=anatomy), Request("celiac_plexus"))
