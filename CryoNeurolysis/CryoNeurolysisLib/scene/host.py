@@ -92,15 +92,18 @@ class HeadlessHost:
         self.scene.SetVersion(_SCENE_VERSION)
         layout = self.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
         layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
-        scratch = path.with_name(f".{path.stem}.writing.mrb")
+        # The bundle's inner names come from this name, so only its folder is temporary.
+        scratch = self.folder / path.name
         self.scene.SetURL(str(scratch))
         self.scene.SetRootDirectory(str(scratch.parent))
         self._packFast()
         messages = slicer.vtkMRMLMessageCollection()
         if not self.scene.WriteToMRB(str(scratch), None, messages):
-            scratch.unlink(missing_ok=True)
             raise OSError(f"the scene could not be written: {messages.GetAllMessagesAsString()}")
-        scratch.replace(path)
+        beside = path.with_name(f".{path.name}.writing")
+        shutil.copyfile(scratch, beside)
+        beside.replace(path)
+        scratch.unlink()
 
     def _packFast(self) -> None:
         """Leave packing to the bundle itself: packed twice, a CT takes half a minute instead of seconds."""

@@ -51,6 +51,8 @@ def bandNodes(scene: Any, run: ThermalRun, isotherm_c: float = -20.0) -> list[An
     nodes = []
     for sign, word in ((-1.0, "at least"), (1.0, "at most")):
         surface = isosurface(distance.astype(np.float32), run.geometry, sign * band)
+        if not surface.GetNumberOfPoints():
+            continue  # thinner than the band: at least nowhere
         name = f"Isotherm {isotherm_c:g} C, {word}"
         nodes.append(modelNode(scene, name, surface, isothermColor(isotherm_c), 0.15, 1, in_3d=False))
     return nodes

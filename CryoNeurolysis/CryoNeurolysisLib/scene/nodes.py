@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 from cryoneuro.knowledge import color
-from cryoneuro.model import Anatomy, CtVolume, Nerve, Trajectory, VolumeGeometry
+from cryoneuro.model import Anatomy, CtVolume, Nerve, StructureRole, Trajectory, VolumeGeometry
 from cryoneuro.session.segmentation import layers_of
 
 from .convert import imageData, vtkMatrix
@@ -65,6 +65,10 @@ def segmentationNode(scene: Any, anatomy: Anatomy, reference: Any) -> Any:
     display.SetVisibility2DOutline(True)
     display.SetSliceIntersectionThickness(1)
     display.SetVisibility3D(False)
+    # What a path may pass needs no outline; it would only cover what matters.
+    for structure in structures:
+        if structure.role is StructureRole.PASS:
+            display.SetSegmentVisibility(structure.name, False)
     return node
 
 

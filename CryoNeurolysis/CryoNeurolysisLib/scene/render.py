@@ -10,6 +10,7 @@ import numpy as np
 from cryoneuro.assessment import neighbor_band_mm
 from cryoneuro.knowledge import color
 from cryoneuro.model import Case
+from cryoneuro.thermal import cold_ends
 
 from .case_scene import CaseNodes, buildCase
 from .host import HeadlessHost
@@ -71,8 +72,10 @@ def _explained() -> str:
 
 def _target(case: Case) -> np.ndarray:
     if case.plan is not None:
-        nerve = case.plan.nerve
-        return nerve.at(0.5 * float(nerve.arc_length_mm[-1]))[0]
+        # Where the nerve lies nearest to the middle of the cold part, which need not be the middle of its course.
+        nerve, planned = case.plan.nerve, case.plan.probes[0]
+        points = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]) + 0.5, 0.5))
+        return points[np.argmin(np.linalg.norm(points - cold_ends(planned).mean(axis=0), axis=1))]
     return case.ct.geometry.center_ras_mm
 
 
@@ -90,10 +93,9 @@ def _legend(case: Case) -> list[tuple[str, tuple[float, float, float]]]:
 
 
 def _annotate(view: SliceView, case: Case, title: str) -> None:
-    view.rows(
-        [(title, _WHITE), ("patient right is on the left", _WHITE)] if "Sag" not in title else [(title, _WHITE)], True
-    )
+    view.rows([(title, _WHITE)], True)
     view.rows(_legend(case), False)
+    view.edgeLetters()
     view.scaleBar(20.0)
 
 
@@ -103,9 +105,7 @@ def _alongPath(host: HeadlessHost, case: Case, nodes: CaseNodes, place: Path) ->
     view = SliceView(host, "Path", "Axial", _SIZE)
     middle = 0.5 * (path.entry_ras_mm + path.tip_ras_mm)
     view.lookAlong(middle, path.direction_ras, max(_ACROSS_MM, 1.35 * path.length_mm), nodes.ct)
-    view.rows([("Plane of the path, skin to tip", _WHITE), ("patient right is on the left", _WHITE)], True)
-    view.rows(_legend(case), False)
-    view.scaleBar(20.0)
+    _annotate(view, case, "Plane of the path of probe 1, skin to tip")
     written = view.write(place / "path.png")
     view.close()
     # The extra view is for the picture only; a scene that is opened later has the usual ones.
@@ -129,7 +129,7 @@ def _threeD(host: HeadlessHost, case: Case, target: np.ndarray, place: Path) -> 
         toward = across / max(float(np.linalg.norm(across)), 1e-6) + 0.35 * back + 0.35 * up
     toward = toward / np.linalg.norm(toward)
     view.look(target, target + 300.0 * toward, up)
-    rows: list[tuple[str, Any]] = [("3D, across the path, from outside", _WHITE)]
+    rows: list[tuple[str, Any]] = [("3D, across the path, from outside; head up", _WHITE)]
     view.rows(rows, True)
     view.rows(_legend(case), False)
     path = view.write(place / "3d.png")

@@ -79,6 +79,23 @@ class _View:
             actor.SetPosition(8, y)
             self.renderer.AddViewProp(actor)
 
+    def letters(self, left: str, right: str, top: str, bottom: str) -> None:
+        """Directions of the patient at the four edges."""
+        width, height = self.size
+        for words, x, y in (
+            (left, 10, height / 2), (right, width - 22, height / 2),
+            (top, width / 2, height - 24), (bottom, width / 2, 8),
+        ):  # fmt: skip
+            actor = vtk.vtkTextActor()
+            actor.SetInput(words)
+            actor.GetTextProperty().SetFontSize(18)
+            actor.GetTextProperty().BoldOn()
+            actor.GetTextProperty().SetColor(1.0, 0.85, 0.3)
+            actor.GetTextProperty().SetBackgroundColor(0, 0, 0)
+            actor.GetTextProperty().SetBackgroundOpacity(0.65)
+            actor.SetPosition(x, y)
+            self.renderer.AddViewProp(actor)
+
     def close(self) -> None:
         """Let go of the scene and the window."""
         self.group.SetMRMLDisplayableNode(None)
@@ -148,6 +165,18 @@ class SliceView(_View):
             self.mapper.SetInputConnection(connection)
         self.picture.SetVisibility(connection is not None)
         return super().write(path)
+
+    def edgeLetters(self) -> None:
+        """Letters of the patient's directions as this slice lies now."""
+        matrix = self.node.GetSliceToRAS()
+        words = []
+        for column in (0, 1):
+            direction = np.array([matrix.GetElement(row, column) for row in range(3)])
+            axis = int(np.argmax(np.abs(direction)))
+            positive, negative = ("R", "L") if axis == 0 else ("A", "P") if axis == 1 else ("S", "I")
+            words.append((positive, negative) if direction[axis] > 0 else (negative, positive))
+        (right, left), (top, bottom) = words
+        self.letters(left, right, top, bottom)
 
     def scaleBar(self, length_mm: float) -> None:
         """A bar of that length in the lower right corner."""

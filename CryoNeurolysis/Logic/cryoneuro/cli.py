@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -62,7 +64,7 @@ def _numbers(text: str) -> tuple[float, float, float]:
         values = [float(v) for v in text.split(",")]
     except ValueError:
         values = []
-    if len(values) != 3:
+    if len(values) != 3 or not all(math.isfinite(v) for v in values):
         raise argparse.ArgumentTypeError(f"'{text}' is no point; write R,A,S in mm, like -41.2,10,-275")
     return (values[0], values[1], values[2])
 
@@ -80,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(action=action)
+        # Otherwise every point on the patient's left, which begins with a minus, is taken for an option.
+        sub._negative_number_matcher = re.compile(r"^-\.?\d[\d.,eE+-]*$")
         sub.add_argument("--json", action="store_true", help="print JSON for machines on stdout, nothing else")
         return sub
 
@@ -267,6 +271,8 @@ def _whole(
                 own["freeze and assess"] = time.perf_counter() - start
                 _finish(case, folder, reporter, own, not arguments.no_pictures, credit_lines)
             except CryoNeuroError as error:
+                if len(targets) == 1:
+                    raise
                 failures.append((name, error))
                 continue
             cases.append((case, folder, own))

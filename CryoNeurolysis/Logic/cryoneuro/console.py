@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from .model import Assessment, Case, Plan, Progress, Status
-from .planning import console_pose
+from .planning import clearance_words, console_pose
 
 _MARKS = {Status.OK: "ok     ", Status.WARNING: "look   ", Status.UNKNOWN: "unknown", Status.STOP: "STOP   "}
 
@@ -82,10 +82,12 @@ def _plan_lines(case: Case, plan: Plan) -> list[str]:
         lines.append(f"Path {number}     {ends} mm RAS; {console_pose(path, case.ct).text}")
     for text in plan.explanation:
         lines.append(f"           {text}")
-    lines.append("Clearances worst first, mm (slack to the limit):")
+    lines.append("Clearances worst first (slack to the limit, mm):")
     for c in [c for c in plan.clearances if not c.unknown][:8]:
         mark = "STOP" if c.slack_mm < 0 else "look" if c.clearance_mm < c.warning_mm else "ok"
-        lines.append(f"    {mark:5} {c.structure.replace('_', ' '):32} {c.clearance_mm:6.1f} ({c.slack_mm:+.1f})")
+        lines.append(
+            f"    {mark:5} {c.structure.replace('_', ' '):32} {clearance_words(c.clearance_mm):>14} ({c.slack_mm:+.1f})"
+        )
     if plan.unknown:
         lines.append("    unknown: " + ", ".join(g.replace("_", " ") for g in plan.unknown))
     return lines

@@ -9,10 +9,20 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..imaging import WorkingCt
-from .morphology import Mask, fill_axial_holes
+from .morphology import Mask, fill_axial_holes, percentile_by_label
 
 _AREA_MM2 = (90.0, 900.0)
-_CONTENT_HU = (-30.0, 85.0)
+_CONTENT_HU = (-115.0, 75.0)
+"""From epidural fat to dense cord; marrow that shows in CT is above."""
+_BODY_HU = 90.0
+_BRIDGE_MM = 25.0
+"""Arches that are open over no more than about a disc and half a body are bridged."""
+_SHORTEST_MM = 40.0
+_OFF_MIDDLE_MM = 55.0
+"""How far a scoliotic or turned spine may lie from the middle of the trunk; hips lie farther out."""
+_CUT_SHARE = 0.15
+_BODY_SHARE = 0.4
+"""Bodies take three quarters of the spine's length; discs and weak bone take from that."""
 _RADIUS_MM = 8.0
 """Where arches are open the canal is drawn as a disc of about the usual thoracolumbar half width."""
 
@@ -47,23 +57,25 @@ def find_canal(ct: WorkingCt, bone_kji: Mask, bright_bone_kji: Mask, body_kji: M
         return None
     index = np.arange(1, count + 1)
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:] * spacing**2
-    mean = ndimage.mean(ct.array_kji, labels, index)
+    dark = percentile_by_label(ct.array_kji, labels.astype(np.int32), count, 30.0)[1:]
     centers = np.array(ndimage.center_of_mass(core, labels, index))
-    good = (area > _AREA_MM2[0]) & (area < _AREA_MM2[1]) & (mean > _CONTENT_HU[0]) & (mean < _CONTENT_HU[1])
+    middle_r = _middle_r_mm(ct, body_kji)
+    r_of = ct.geometry.ijk_to_ras[0, 3] + centers[:, 2] * spacing
+    central = np.ones(count, bool) if middle_r is None else np.abs(r_of - middle_r) < _OFF_MIDDLE_MM
+    good = central & (area > _AREA_MM2[0]) & (area < _AREA_MM2[1]) & (dark > _CONTENT_HU[0]) & (dark < _CONTENT_HU[1])
     if good.sum() < 3:
         return None
     good_index = index[good]
     ra = ct.geometry.ijk_to_ras_mm(centers[good][:, ::-1])[:, :2]
     k = np.rint(centers[good][:, 0]).astype(int)
-    # Most holes are the canal; the median leaves out orbits, joints and rings of ribs, in two passes.
-    keep = np.ones(len(k), bool)
-    for limit in (30.0, 14.0):
-        fit = _line(k[keep], ra[keep], k)
-        keep = np.linalg.norm(ra - fit, axis=1) < limit
-        if keep.sum() < 3:
-            return None
+    body = np.array(
+        [_body_in_front(ct, labels[round(c[0])] == n, c) for n, c in zip(good_index, centers[good], strict=True)]
+    )
+    keep = _longest_chain(k, ra, body, spacing)
+    if keep.sum() < 3 or body[keep].mean() < _BODY_SHARE:
+        return None
     slices = np.unique(k[keep])
-    if len(slices) * spacing < 20.0:
+    if (slices[-1] - slices[0]) * spacing < _SHORTEST_MM:
         return None
     known = np.array([ra[keep & (k == n)].mean(axis=0) for n in slices])
     center = np.full((bone_kji.shape[0], 2), np.nan)
@@ -88,11 +100,46 @@ def _disk(radius: int) -> npt.NDArray[np.bool_]:
     return result
 
 
-def _line(k: npt.NDArray[np.int64], ra: npt.NDArray[np.float64], at: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Robust course of the canal: running median over neighboring slices, evaluated at every k."""
-    result = np.empty((len(at), 2))
-    for n, value in enumerate(at):
-        window = np.abs(k - value) < 25
-        chosen = ra[window] if window.sum() >= 5 else ra
-        result[n] = np.median(chosen, axis=0)
-    return result
+def _middle_r_mm(ct: WorkingCt, body_kji: Mask) -> float | None:
+    """R of the body's middle, or None where the field of view cuts off a side and the middle is not known."""
+    columns = np.flatnonzero(ct.measured_kji.any(axis=(0, 1)))
+    largest = body_kji.sum(axis=(0, 1)).max()
+    for edge in (columns[0], columns[-1]):
+        if body_kji[:, :, edge].sum() > _CUT_SHARE * largest:
+            return None
+    used = np.flatnonzero(body_kji.any(axis=(0, 1)))
+    return float(ct.geometry.ijk_to_ras[0, 3] + 0.5 * (used[0] + used[-1]) * ct.geometry.spacing_mm[0])
+
+
+def _body_in_front(ct: WorkingCt, hole: npt.NDArray[np.bool_], center_kji: npt.NDArray[np.float64]) -> bool:
+    """Whether a vertebral body lies in front of a hole (j, i): marrow rings of hip or rib have no 20 mm of bone there."""
+    spacing = ct.geometry.spacing_mm[0]
+    front = int(np.flatnonzero(hole.any(axis=1))[-1]) if hole.any() else round(center_kji[1])
+    i, half = round(center_kji[2]), round(8.0 / spacing)
+    start, end = front + round(2.0 / spacing), front + round(22.0 / spacing)
+    patch = ct.array_kji[round(center_kji[0]), start:end, max(0, i - half) : i + half + 1]
+    return bool(patch.size and patch.mean() > _BODY_HU)
+
+
+def _longest_chain(
+    k: npt.NDArray[np.int64], ra: npt.NDArray[np.float64], body: npt.NDArray[np.bool_], spacing: float
+) -> npt.NDArray[np.bool_]:
+    """The holes that follow one another up the spine with no jump, counting those with a vertebral body in front."""
+    order = np.argsort(k, kind="stable")
+    score = np.where(body, 1.0, 0.0)[order]
+    previous = np.full(len(order), -1)
+    slices, places = k[order], ra[order]
+    for n in range(len(order)):
+        gap = (slices[n] - slices[:n]) * spacing
+        step = np.linalg.norm(places[:n] - places[n], axis=1)
+        linked = (gap > 0) & (gap <= _BRIDGE_MM) & (step <= 2.0 + 0.7 * gap)
+        if linked.any():
+            best = int(np.flatnonzero(linked)[np.argmax(score[:n][linked])])
+            score[n] += score[best]
+            previous[n] = best
+    keep = np.zeros(len(order), bool)
+    n = int(np.argmax(score)) if score.max() >= 3.0 else -1
+    while n >= 0:
+        keep[order[n]] = True
+        n = int(previous[n])
+    return keep

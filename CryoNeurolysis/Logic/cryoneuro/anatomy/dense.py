@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from ..imaging import WorkingCt
 from ..knowledge import constant
-from .morphology import Mask, closed, components, dilate, fill_axial_holes, opened
+from .morphology import Mask, closed, components, dilate, fill_axial_holes, opened, percentile_by_label
 
 _VESSEL_HEIGHT_MM = 35.0
 """A large vessel runs through several vertebrae; a vertebral body is bounded by its discs at about 30 mm."""
@@ -90,11 +90,9 @@ def _fill_marrow(bone: Mask, ct: WorkingCt) -> Mask:
     if not count:
         return bone
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    # The rim of a hole is half bone; judge it by its inside.
-    inner = np.where(ndimage.binary_erosion(holes, structure), labels, 0).ravel()
-    inner_sizes = np.bincount(inner, minlength=count + 1)
-    total = np.bincount(inner, weights=ct.array_kji.ravel(), minlength=count + 1)
-    marrow = (inner_sizes > 0) & (total > _MARROW_HU * inner_sizes)
+    # The rim of a hole is half bone, more so in a coarse CT; judge it by its darker part.
+    dark = percentile_by_label(ct.array_kji, labels, count, 30.0)
+    marrow = np.nan_to_num(dark, nan=-1000.0) > _MARROW_HU
     fill = (sizes * ct.geometry.spacing_mm[0] ** 2 < _PINHOLE_MM2) | marrow
     fill[0] = False
     result: Mask = bone | fill[labels]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..imaging import WorkingCt
 from ..knowledge import constant
-from .morphology import Mask, closed, components
+from .morphology import Mask, closed, components, erode
 
 _LUNG_MIN_ML = 40.0
 _PURE_GAS_HU = -960.0
@@ -34,7 +34,10 @@ def find_gas(ct: WorkingCt, body_kji: Mask) -> Gas:
         if size * millilitre < _LUNG_MIN_ML:
             break
         part = labels == number
-        pure = float(np.mean(ct.array_kji[part] < _PURE_GAS_HU))
+        # Judged by its inside: at the wall gas and lung alike are mixed with tissue.
+        inside_part = erode(part, max(1, round(3.0 / ct.geometry.spacing_mm[0])))
+        values = ct.array_kji[inside_part if inside_part.any() else part]
+        pure = float(np.mean(values < _PURE_GAS_HU))
         if pure < 0.5:
             lung |= part
     other = inside & ~lung

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -12,6 +14,20 @@ from .landmarks import canal_centers_ra_mm, union_of
 from .morphology import Mask
 
 _SECTION_AREA_MM2 = (20.0, 450.0)
+_RIBS_AT_LEAST = 2
+_PREFERRED = (9, 8, 10, 7, 11, 6)
+"""Wide spaces away from the scapula first."""
+_PLEURA_WITHIN_MM = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A rib cut by a sagittal plane: center and inner lower edge (A, S) in mm, area in mm2."""
+
+    r_mm: float
+    center_as_mm: npt.NDArray[np.float64]
+    edge_as_mm: npt.NDArray[np.float64]
+    area_mm2: float
 
 
 def propose_intercostal(anatomy: Anatomy, record: NerveRecord, side: str, level: int | None) -> Nerve:
@@ -23,8 +39,19 @@ def propose_intercostal(anatomy: Anatomy, record: NerveRecord, side: str, level:
     Raises:
         AnatomyError: no rib in view on that side, or no rib of that number.
     """
+    failed: AnatomyError | None = None
+    for bone, label in _ribs(anatomy, side, level):
+        try:
+            return _course(anatomy, record, side, bone, label)
+        except AnatomyError as error:
+            failed = failed or error
+    assert failed is not None
+    raise failed
+
+
+def _course(anatomy: Anatomy, record: NerveRecord, side: str, bone: Mask, label: str) -> Nerve:
+    """The course under one rib, or under the best one of unnumbered bone."""
     sign = -1.0 if side == "left" else 1.0
-    bone, label = _ribs(anatomy, side, level)
     canal = canal_centers_ra_mm(anatomy)
     middle = float(np.nanmedian(canal[:, 0]))
     behind = float(np.nanmedian(canal[:, 1]))
@@ -33,25 +60,37 @@ def propose_intercostal(anatomy: Anatomy, record: NerveRecord, side: str, level:
     low, high = constant("intercostal_lateral_low_mm"), constant("intercostal_lateral_high_mm")
     laterals = np.arange(low, high + 0.5 * spacing, spacing)
     start = len(laterals) // 2
+    lung = union_of(anatomy, "lung")
     sections = [_sections(anatomy, bone, middle + sign * d, behind) for d in laterals]
+    if not label:
+        if lung is None or not lung.any():
+            raise AnatomyError(
+                "No lung is in view, so ribs cannot be told from other bones; give the course as points."
+            )
+        sections = [[s for s in found if _lung_in_front(anatomy, lung, s)] for found in sections]
+        if len(sections[start]) < _RIBS_AT_LEAST:
+            raise AnatomyError(
+                f"Only {len(sections[start])} ribs with lung behind them are seen {laterals[start]:.0f} mm to the {side} "
+                "of the spine; give the nerve course as points."
+            )
     if not sections[start]:
         raise AnatomyError(
             f"No rib is seen {laterals[start]:.0f} mm to the {side} of the spine; give the nerve course as points."
         )
-    if level is not None or label:
-        chosen = max(sections[start], key=lambda item: item[2])
+    if label:
+        chosen = max(sections[start], key=lambda item: item.area_mm2)
     else:
-        lung = union_of(anatomy, "lung")
         wanted = _lung_middle_s(anatomy, lung) if lung is not None else float(geometry.center_ras_mm[2])
-        chosen = min(sections[start], key=lambda item: (abs(item[0][1] - wanted), item[0][1]))
+        chosen = min(sections[start], key=lambda item: (abs(item.center_as_mm[1] - wanted), item.center_as_mm[1]))
     course = {start: chosen}
     for direction in (1, -1):
         current = chosen
         for n in range(start + direction, len(laterals) if direction > 0 else -1, direction):
-            near = [s for s in sections[n] if np.linalg.norm(s[0] - current[0]) < 6.0]
+            near = [s for s in sections[n] if np.linalg.norm(s.center_as_mm - current.center_as_mm) < 6.0]
             if not near:
                 break
-            current = min(near, key=lambda item: float(np.linalg.norm(item[0] - current[0])))
+            here = current.center_as_mm
+            current = min(near, key=lambda item: float(np.linalg.norm(item.center_as_mm - here)))
             course[n] = current
     used = sorted(course)
     if (len(used) - 1) * spacing < record.desired_treated_length_mm:
@@ -59,11 +98,11 @@ def propose_intercostal(anatomy: Anatomy, record: NerveRecord, side: str, level:
             f"The rib can be followed over {len(used) * spacing:.0f} mm only; give the nerve course as points."
         )
     r = middle + sign * laterals[used]
-    edge = np.array([course[n][1] for n in used])  # inner lower edge (A, S)
+    edge = np.array([course[n].edge_as_mm for n in used])
     smooth = np.column_stack([np.polyval(np.polyfit(r - r.mean(), edge[:, n], 3), r - r.mean()) for n in range(2)])
     points = np.column_stack([r, smooth[:, 0], smooth[:, 1] - constant("intercostal_below_rib_mm")])
     diameter = record.diameter_mm or (1.0, 3.0)
-    number = f"{level}, {side}" if level is not None else label or f"{side} (rib not numbered)"
+    number = label or f"{side} (rib not numbered)"
     return Nerve(
         name=f"Intercostal nerve {number}",
         target_id=record.id,
@@ -75,8 +114,8 @@ def propose_intercostal(anatomy: Anatomy, record: NerveRecord, side: str, level:
     )
 
 
-def _ribs(anatomy: Anatomy, side: str, level: int | None) -> tuple[Mask, str]:
-    """Bone to search, and the rib's number when labels give it."""
+def _ribs(anatomy: Anatomy, side: str, level: int | None) -> list[tuple[Mask, str]]:
+    """Bones to search in order of preference, each with the rib's number when labels give it."""
     ribs = {s.name: s for s in anatomy.structures if s.name.startswith(f"rib_{side}_")}
     if level is not None:
         name = f"rib_{side}_{level}"
@@ -86,15 +125,22 @@ def _ribs(anatomy: Anatomy, side: str, level: int | None) -> tuple[Mask, str]:
                 f"Rib {level} on the {side} is not numbered in this case (numbered ribs: {have}); "
                 "leave the level out, or import a label map that numbers the ribs."
             )
-        return ribs[name].mask_kji, f"{level}, {side}"
-    for number in (9, 8, 10, 7, 11, 6):
-        name = f"rib_{side}_{number}"
-        if name in ribs:
-            return ribs[name].mask_kji, f"{number}, {side}"
+        return [(ribs[name].mask_kji, f"{level}, {side}")]
+    numbered = [(ribs[f"rib_{side}_{n}"].mask_kji, f"{n}, {side}") for n in _PREFERRED if f"rib_{side}_{n}" in ribs]
+    if numbered:
+        return numbered
     bone = union_of(anatomy, "bone")
     if bone is None:
         raise AnatomyError("No bone is seen in this CT; give the nerve course as points.")
-    return bone, ""
+    return [(bone, "")]
+
+
+def _lung_in_front(anatomy: Anatomy, lung: Mask, section: Section) -> bool:
+    """Whether lung lies in front of a rib section, as it does behind every rib at the angle."""
+    geometry = anatomy.geometry
+    k, j, i = np.rint(geometry.ras_to_ijk([section.r_mm, *section.center_as_mm])[0][::-1]).astype(int)
+    ahead = lung[k, j : j + round(_PLEURA_WITHIN_MM / geometry.spacing_mm[0]), i]
+    return bool(ahead.any())
 
 
 def _lung_middle_s(anatomy: Anatomy, lung: Mask) -> float:
@@ -104,10 +150,8 @@ def _lung_middle_s(anatomy: Anatomy, lung: Mask) -> float:
     return float(s[0] + (s[-1] - s[0]) / 3.0)
 
 
-def _sections(
-    anatomy: Anatomy, bone: Mask, r_mm: float, behind_a_mm: float
-) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]]:
-    """Rib sections in the sagittal plane at r_mm: center (A, S), inner lower edge (A, S), area in mm2."""
+def _sections(anatomy: Anatomy, bone: Mask, r_mm: float, behind_a_mm: float) -> list[Section]:
+    """Rib sections in the sagittal plane at r_mm."""
     geometry = anatomy.geometry
     spacing = geometry.spacing_mm[0]
     i = round((r_mm - geometry.ijk_to_ras[0, 3]) / spacing)
@@ -128,5 +172,5 @@ def _sections(
             continue
         lowest = s < s.min() + 2.0 * spacing
         edge = np.array([a[lowest].mean() + 0.5 * (a[lowest].max() - a[lowest].mean()), s.min() - 0.5 * spacing])
-        found.append((np.array([a.mean(), s.mean()]), edge, area))
+        found.append(Section(r_mm, np.array([a.mean(), s.mean()]), edge, area))
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from ..imaging import LabelMap, label_on_grid
@@ -68,6 +69,28 @@ def structures_from_labels(
             )
         )
     return tuple(structures), tuple(notes)
+
+
+_FIT = {"bone": (100.0, np.inf), "lung": (-np.inf, -300.0)}
+"""What most voxels of a labeled bone or lung measure, HU."""
+
+
+def check_fit(structures: tuple[Structure, ...], hu_kji: npt.NDArray[np.int16], source: str) -> None:
+    """Refuse labels that lie over the wrong voxels: mirrored, shifted, or of another scan.
+
+    Raises:
+        AnatomyError: less than half of the labeled bone or lung has the CT number of bone or lung.
+    """
+    for group, (low, high) in _FIT.items():
+        masks = [s.mask_kji for s in structures if s.group == group]
+        values = np.concatenate([hu_kji[m] for m in masks]) if masks else np.empty(0)
+        if len(values) > 1000:
+            share = float(np.mean((values > low) & (values < high)))
+            if share < 0.5:
+                raise AnatomyError(
+                    f"The label map {source} does not fit the CT: only {100 * share:.0f} % of its {group} lies on {group}. "
+                    "Is it mirrored, shifted, or of another scan?"
+                )
 
 
 def _boxes_overlap(one: VolumeGeometry, other: VolumeGeometry) -> bool:

@@ -26,13 +26,19 @@ def union_of(anatomy: Anatomy, group: str) -> Mask | None:
 def canal_centers_ra_mm(anatomy: Anatomy) -> npt.NDArray[np.float64]:
     """Center (R, A) of the spinal canal for every slice k, (K, 2); NaN where it is not in view.
 
+    Where the canal is not known but vertebrae are named, their centers stand for it: they lie a few millimeters in
+    front of it.
+
     Raises:
-        AnatomyError: the canal is not known.
+        AnatomyError: neither is known.
     """
     canal = union_of(anatomy, "spinal_canal")
     if canal is None or not canal.any():
+        vertebrae = [s.mask_kji for s in anatomy.structures if s.name.startswith("vertebrae")]
+        canal = np.logical_or.reduce(vertebrae) if vertebrae else None
+    if canal is None or not canal.any():
         raise AnatomyError(
-            "The spinal canal is not in view, so left and right of the spine cannot be told; "
+            "The spine was not found, so left and right of it cannot be told; "
             "give the nerve course as points, or import a label map."
         )
     centers = np.full((canal.shape[0], 2), np.nan)

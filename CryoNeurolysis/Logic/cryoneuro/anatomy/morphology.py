@@ -59,6 +59,21 @@ def largest(mask: Mask) -> Mask:
     return result
 
 
+def percentile_by_label(
+    values: npt.NDArray[np.int16], labels: npt.NDArray[np.int32], count: int, percent: float
+) -> npt.NDArray[np.float64]:
+    """Percentile of the values of each label 0..count (0 is not looked at); NaN for a label without voxels."""
+    used = labels > 0
+    label, value = labels[used], values[used]
+    order = np.lexsort((value, label))
+    sizes = np.bincount(label, minlength=count + 1)
+    first = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+    result = np.full(count + 1, np.nan)
+    filled = sizes > 0
+    result[filled] = value[order][(first + (sizes * percent / 100.0).astype(int))[filled]]
+    return result
+
+
 def fill_axial_holes(mask: Mask) -> Mask:
     """Fill what is enclosed in each axial (k) slice."""
     # A background voxel belongs to the outside when it is connected to the slice's border within its slice:

@@ -40,6 +40,8 @@ def propose_nerve(anatomy: Anatomy, target: str, side: str = "left", level: int 
             f"The course of the {record.name} is not proposed from landmarks yet; give it as points "
             f"(--points R,A,S R,A,S in mm). Landmark: {record.landmark}"
         )
+    if level is not None and record.id != "intercostal":
+        raise AnatomyError(f"The {record.name} has no levels; leave the level out.")
     return rule(anatomy, record, side, level)
 
 
@@ -64,7 +66,13 @@ def nerve_from_points(
             "check the coordinates (RAS, not LPS: R and A change sign)."
         )
     return Nerve(
-        record.name, record.id, points, nerve_radius_mm(record), sigma_mm, "Points given by a person", confirmed
+        f"{record.name} (points given)",
+        record.id,
+        points,
+        nerve_radius_mm(record),
+        sigma_mm,
+        "Points given by a person",
+        confirmed,
     )
 
 

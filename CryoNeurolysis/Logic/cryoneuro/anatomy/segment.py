@@ -25,7 +25,7 @@ from .body import find_body
 from .canal import find_canal
 from .dense import find_dense
 from .gas import find_gas
-from .labels import structures_from_labels
+from .labels import check_fit, structures_from_labels
 from .landmarks import aorta_course
 from .tissue import tissue_map
 
@@ -113,6 +113,7 @@ def segment(
     step(0.8, "Adding imported structures")
     if labels is not None:
         imported, more = structures_from_labels(labels, working.geometry)
+        check_fit(imported, working.array_kji, labels.source)
         notes.extend(more)
         found = _merged(found, imported)
     found = _with_aorta(working.geometry, found)

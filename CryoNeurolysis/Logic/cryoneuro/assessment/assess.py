@@ -9,6 +9,7 @@ import numpy as np
 from ..knowledge import constant
 from ..knowledge import nerve as nerve_record
 from ..model import Anatomy, Assessment, Finding, Limit, Plan, Status, ThermalRun, Verdict
+from ..planning import clearance_words
 from .guards import Guard, guards
 from .nerve_dose import NerveDose, nerve_dose
 
@@ -182,7 +183,9 @@ def _path_finding(plan: Plan, number: int) -> Finding:
     c = plan.clearances[number]
     band = constant("targeting_error_sigma_mm")
     status = Status.STOP if c.slack_mm < 0 else Status.WARNING if c.clearance_mm < c.warning_mm else Status.OK
-    text = f"Path to {c.structure.replace('_', ' ')}: {c.clearance_mm:.1f} mm clear (at least {c.stop_mm:g} mm)."
+    text = (
+        f"Path to {c.structure.replace('_', ' ')}: {clearance_words(c.clearance_mm)} clear (at least {c.stop_mm:g} mm)."
+    )
     return Finding(
         f"path.{c.structure}",
         c.structure,

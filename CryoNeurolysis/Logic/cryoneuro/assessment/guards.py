@@ -48,15 +48,28 @@ def guards(anatomy: Anatomy, run: ThermalRun, band_mm: float) -> tuple[Guard, ..
     ice = run.coldest_c <= 0.0
     distance = _distance_to_ice_mm(ice, spacing)
     rows = []
+    grid_mm = anatomy.geometry.spacing_mm[0]
     voxel_ml = anatomy.geometry.voxel_volume_mm3 / 1000.0
     for structure in anatomy.structures:
         if structure.role is not StructureRole.AVOID or structure.group in _SKIPPED:
             continue
         points = _points_in_box(structure.mask_kji, anatomy, run)
-        rows.append(_guard(structure.name, structure.group, points, run, worst, best, distance, voxel_ml))
+        rows.append(
+            _guard(
+                structure.name,
+                structure.group,
+                points,
+                run,
+                worst,
+                best,
+                distance,
+                anatomy.geometry.spacing_mm[0],
+                voxel_ml,
+            )
+        )
     skin = skin_entries(anatomy).points_ras_mm
     skin = skin[run.geometry.contains(skin)] if len(skin) else skin
-    rows.append(_guard("skin", "skin", skin, run, worst, best, distance, voxel_ml))
+    rows.append(_guard("skin", "skin", skin, run, worst, best, distance, grid_mm, voxel_ml))
     return tuple(sorted(rows, key=lambda row: row.coldest_c))
 
 
@@ -71,6 +84,13 @@ def _points_in_box(mask_kji: npt.NDArray[np.bool_], anatomy: Anatomy, run: Therm
     return result
 
 
+def _with_faces(points: npt.NDArray[np.float64], spacing_mm: float) -> npt.NDArray[np.float64]:
+    """Voxel centers and the middles of their six faces: the wall of a structure lies half a voxel outside."""
+    steps = 0.5 * spacing_mm * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    result: npt.NDArray[np.float64] = (points[:, None, :] + steps[None]).reshape(-1, 3)
+    return result
+
+
 def _guard(
     name: str,
     group: str,
@@ -79,15 +99,20 @@ def _guard(
     worst: npt.NDArray[np.float32],
     best: npt.NDArray[np.float32],
     distance: npt.NDArray[np.float32],
+    spacing_mm: float,
     voxel_ml: float,
 ) -> Guard:
     body = constant("body_temperature_c")
     if not len(points):
         return Guard(name, group, body, body, body, float("inf"), 0.0, False)
+    centers = sample(run.coldest_c, run.geometry, points, 1, outside=body)
+    frozen = float(np.count_nonzero(centers <= 0.0)) * voxel_ml
+    # Only what is coldest at its center can be coldest at its wall; the rest need not be looked at closely.
+    close = points[centers <= centers.min() + 40.0]
+    wall = _with_faces(close, spacing_mm)
     cold, low, high, gap = (
-        sample(field, run.geometry, points, 1, outside=body) for field in (run.coldest_c, worst, best, distance)
+        sample(field, run.geometry, wall, 1, outside=body) for field in (run.coldest_c, worst, best, distance)
     )
-    frozen = float(np.count_nonzero(cold <= 0.0)) * voxel_ml
     return Guard(name, group, float(cold.min()), float(low.min()), float(high.min()), float(gap.min()), frozen, True)
 
 

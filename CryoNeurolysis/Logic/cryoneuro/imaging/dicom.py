@@ -95,6 +95,12 @@ def scan_folder(folder: Path) -> dict[str, list[SliceHeader]]:
     return found
 
 
+def unreadable(folder: Path) -> list[str]:
+    """Names of DICOM files that are damaged or no images."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.stat().st_size > 132)
+    return [p.name for p in files if is_dicom(p) and p.name != "DICOMDIR" and _header(p) is None]
+
+
 def series_text(files: list[SliceHeader]) -> str:
     """One line that tells a series from another."""
     first = files[0]
@@ -122,6 +128,7 @@ def read_dicom_folder(
         raise ImageError(f"{folder} holds no DICOM images; choose the folder that holds the slices of the CT.")
     files = _choose(folder, series, series_uid, member)
     first = files[0]
+    unread = unreadable(folder)
     if first.modality and first.modality != "CT":
         raise ImageError(
             f"The series in {folder} is a {first.modality} study, not a CT; cryoneurolysis is planned on CT."
@@ -143,6 +150,11 @@ def read_dicom_folder(
     ordered, step_mm = _ordered(files, folder)
     image = _read_slices(ordered, step_mm, progress, cancelled)
     warnings = []
+    if unread:
+        warnings.append(
+            f"{len(unread)} DICOM file(s) of the folder could not be read as images and were left out: "
+            f"{', '.join(unread[:5])}. If they are slices of this CT, it is not complete."
+        )
     if first.thickness_mm and step_mm > 1.5 * first.thickness_mm:
         warnings.append(
             f"Slices are {first.thickness_mm:g} mm thick but lie {step_mm:g} mm apart: "
@@ -159,7 +171,8 @@ def _choose(
             if any(header.path == member for header in files):
                 return files
     if series_uid is not None:
-        hits = [files for uid, files in series.items() if uid.startswith(series_uid)]
+        hits = [files for uid, files in series.items() if uid == series_uid]
+        hits = hits or [files for uid, files in series.items() if uid.startswith(series_uid)]
         if len(hits) != 1:
             offers = "; ".join(series_text(files) for files in series.values())
             raise ImageError(f"{len(hits)} series in {folder} begin with '{series_uid}'. There are: {offers}.")
@@ -182,6 +195,11 @@ def _ordered(files: list[SliceHeader], folder: Path) -> tuple[list[SliceHeader],
     for header in files:
         if header.position_lps_mm is None or header.orientation is None:
             raise ImageError(f"{header.path.name} does not say where the slice lies; the series cannot be placed.")
+        if not np.allclose(header.spacing_mm[:2], files[0].spacing_mm[:2], rtol=1e-3):
+            raise ImageError(
+                f"{header.path.name} has pixels of {header.spacing_mm[0]:g} mm, the first slice {files[0].spacing_mm[0]:g} mm; "
+                "export the series again with one pixel size."
+            )
         if header.size[:2] != files[0].size[:2]:
             raise ImageError(
                 f"{header.path.name} has {header.size[:2]} pixels, the first slice {files[0].size[:2]}; "

@@ -44,20 +44,25 @@ def write_layers(
 
 
 def write_sequence(
-    path: Path, frames_tkji: npt.NDArray[np.float32], geometry: VolumeGeometry, times_s: npt.NDArray[np.float64]
+    path: Path,
+    frames_tkji: npt.NDArray[np.float32],
+    geometry: VolumeGeometry,
+    values: npt.NDArray[np.float64],
+    axis_name: str = "time",
+    unit: str = "s",
 ) -> None:
-    """A volume over time (T, k, j, i), as a Slicer sequence with its times in seconds.
+    """Volumes (T, k, j, i) over an axis, as a Slicer sequence with the axis' values (T,).
 
     Raises:
         OSError: the disk is full or not writable.
     """
-    values = " ".join(repr(float(t)) for t in times_s)
+    texts = " ".join(repr(float(v)) for v in values)
     keys = {
         "DataNodeClassName": "vtkMRMLScalarVolumeNode",
         "axis 0 index type": "numeric",
-        "axis 0 index values": values,
+        "axis 0 index values": texts,
     }
-    extra = ['labels: "time" "" "" ""', 'units: "s" "" "" ""']
+    extra = [f'labels: "{axis_name}" "" "" ""', f'units: "{unit}" "" "" ""']
     _write(path, np.moveaxis(frames_tkji, 0, -1), geometry, "list", extra, keys)
 
 

@@ -26,6 +26,7 @@ from .sitk_bridge import from_sitk
 NO_DATA_HU = -2048
 """Value of voxels that the scanner did not measure: the corners outside its circular field of view."""
 
+_SPACING_MM = (0.05, 20.0)
 _SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".nii", ".nii.gz", ".hdr")
 
 
@@ -64,6 +65,9 @@ def read_ct(
             image, acquisition, warnings = _read_file(source), Acquisition(), []
             name = source.name.split(".")[0]
     array, geometry = from_sitk(image)
+    if min(geometry.spacing_mm) < _SPACING_MM[0] or max(geometry.spacing_mm) > _SPACING_MM[1]:
+        sizes = " x ".join(f"{s:g}" for s in geometry.spacing_mm)
+        raise ImageError(f"{source} has voxels of {sizes} mm; a CT has {_SPACING_MM[0]:g} to {_SPACING_MM[1]:g} mm.")
     hu, more = _checked_hu(array, source)
     progress(1.0, "CT read")
     return CtVolume(hu, geometry, acquisition, name, (*warnings, *more))

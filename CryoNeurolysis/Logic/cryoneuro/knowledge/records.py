@@ -73,7 +73,9 @@ def find_record(kind: str, wanted: str, records: Iterable[Mapping[str, Any]]) ->
         return names[key]
     near = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
     near += [name for name in names if key and key in name and name not in near]
-    offers = list(dict.fromkeys(names[name]["id"] for name in near))[:3] or sorted(r["id"] for r in names.values())[:5]
+    offers = list(dict.fromkeys(names[name]["id"] for name in near))[:3]
+    if not offers:
+        raise KnowledgeError(f"No {kind} is called '{wanted}', nor anything like it; see: cryoneuro list.")
     raise KnowledgeError(f"No {kind} is called '{wanted}'. Did you mean {' or '.join(offers)}?")
 
 

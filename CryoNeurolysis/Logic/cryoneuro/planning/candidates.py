@@ -114,7 +114,8 @@ def make_candidates(
             path /= np.linalg.norm(path, axis=1, keepdims=True)
             for retreat in sorted(retreats):
                 tip = beside + (probe.center_from_tip_mm - retreat) * path
-                off = np.full(len(points), abs(abs(offset) - wanted) + retreat)
+                along = 0.25 * abs(fraction - 0.5) * total
+                off = np.full(len(points), abs(abs(offset) - wanted) + retreat + along)
                 rows.append((points, tip, normals, np.broadcast_to(tangent, points.shape), off))
     entry, tip, normal, tangents, off = (np.concatenate(column) for column in zip(*rows, strict=True))
     return Candidates(entry, tip, normal, tangents, off)

@@ -14,6 +14,15 @@ NOT_AVOIDED = ("body", "unmeasured", "muscle", "skin")
 _FAR_MM = 200.0
 
 
+_SEEN_MM = 60.0
+"""Clearances are looked at this far; beyond it a structure is simply far."""
+
+
+def clearance_words(clearance_mm: float) -> str:
+    """A clearance in words."""
+    return f"{_SEEN_MM:.0f} mm or more" if clearance_mm >= _SEEN_MM else f"{clearance_mm:.1f} mm"
+
+
 def avoided(anatomy: Anatomy, passable: frozenset[str]) -> tuple[Structure, ...]:
     """Structures that a path must keep clear of."""
     return tuple(
@@ -78,10 +87,10 @@ def exact_clearance_mm(
 
     Distances are exact to the boundary voxels' centers less half a voxel: never more than a tenth of a
     voxel beyond the surface that is drawn on the mask, and usually a little short of it.
-    Beyond 60 mm the box's size is returned: it is far.
+    Beyond 60 mm, 60 is returned: it is far.
     """
     spacing = geometry.spacing_mm[0]
-    margin = 60.0
+    margin = _SEEN_MM
     ends = np.stack([trajectory.entry_ras_mm, trajectory.tip_ras_mm])
     surface = surface_points_ras_mm(structure.mask_kji, geometry, ends.min(axis=0) - margin, ends.max(axis=0) + margin)
     on_path = trajectory.points_ras_mm(0.25)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from ..anatomy import skin_entries
 from ..imaging import sample
 from ..knowledge import NerveRecord
 from ..knowledge import limits as default_limits
@@ -183,7 +184,17 @@ def manual_plan(
     if not _inside_body(anatomy, trajectory.tip_ras_mm[None])[0]:
         tip = ", ".join(f"{v:.1f}" for v in trajectory.tip_ras_mm)
         raise PlanningError(f"The tip ({tip}) mm RAS lies outside the body; check the coordinates.")
+    _check_entry(anatomy, trajectory)
+    if trajectory.length_mm > probe.usable_shaft_mm:
+        raise PlanningError(
+            f"The path is {trajectory.length_mm:.0f} mm long, {probe.name} reaches {probe.usable_shaft_mm:.0f} mm; "
+            "choose a longer probe or a nearer entry."
+        )
     clearances = exact_clearances(anatomy, nerve, trajectory, 0.5 * probe.diameter_mm, limits, record)
+    tilt = float(np.rad2deg(np.arcsin(abs(trajectory.direction_ras[2]))))
+    notes = ["Path drawn by a person."]
+    if limits["path.tilt"].slack(tilt) < 0:
+        notes.append(f"It leaves the axial plane by {tilt:.0f} degrees, more than {limits['path.tilt'].stop:g}.")
     return Plan(
         nerve=nerve,
         probes=(PlannedProbe(probe, trajectory),),
@@ -191,8 +202,26 @@ def manual_plan(
         limits=limits,
         clearances=clearances,
         unknown=anatomy.unknown,
-        explanation=("Path drawn by a person.",),
+        explanation=tuple(notes),
     )
+
+
+_ENTRY_OFF_SKIN_MM = 5.0
+
+
+def _check_entry(anatomy: Anatomy, trajectory: Trajectory) -> None:
+    """A path begins on the skin: from an entry inside the body nobody would know what the shaft passes before."""
+    skin = skin_entries(anatomy).points_ras_mm
+    if not len(skin):
+        raise PlanningError("No skin is in view, so no path can start; use a CT that shows the skin on the entry side.")
+    distance = np.linalg.norm(skin - trajectory.entry_ras_mm, axis=1)
+    nearest = int(np.argmin(distance))
+    if distance[nearest] > _ENTRY_OFF_SKIN_MM:
+        place = ", ".join(f"{v:.1f}" for v in skin[nearest])
+        raise PlanningError(
+            f"The entry lies {distance[nearest]:.0f} mm away from the skin; put it on the skin, "
+            f"the nearest skin is at ({place}) mm RAS."
+        )
 
 
 def with_probe(plan: Plan, other: Plan) -> Plan:
@@ -210,7 +239,7 @@ def with_probe(plan: Plan, other: Plan) -> Plan:
         plan,
         probes=(*plan.probes, *other.probes),
         clearances=tuple(merged),
-        explanation=(*plan.explanation, *other.explanation),
+        explanation=(*plan.explanation, *(f"Probe {len(plan.probes) + 1}: {text}" for text in other.explanation[2:3])),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..knowledge import nerve as nerve_record
 from ..model import Case, CaseError, Plan, Status
-from ..planning import console_pose
+from ..planning import clearance_words, console_pose
 
 DISCLAIMER = "Research software, not a medical device."
 _STATUS_WORDS = {
@@ -168,7 +168,7 @@ def _path_blocks(case: Case, plan: Plan) -> tuple[str | Table, ...]:
     clear = tuple(
         (
             c.structure.replace("_", " "),
-            "unknown" if c.unknown else f"{c.clearance_mm:.1f}",
+            "unknown" if c.unknown else clearance_words(c.clearance_mm),
             "" if c.unknown else f"{c.stop_mm:g}",
             "" if c.unknown else f"{c.slack_mm:+.1f}",
         )
@@ -181,7 +181,7 @@ def _path_blocks(case: Case, plan: Plan) -> tuple[str | Table, ...]:
     return (
         Table(("probe", "entry (R, A, S) mm", "tip (R, A, S) mm", "at the console"), tuple(rows)),
         *plan.explanation,
-        Table(("clearance to, worst first", "mm", "at least", "slack"), clear, marks),
+        Table(("clearance to, worst first", "clear", "at least, mm", "slack, mm"), clear, marks),
     )
 
 

@@ -7,6 +7,7 @@ whole state is still there under its old name, and load_case finds it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -66,20 +67,26 @@ def save_case(case: Case, folder: str | Path, events: tuple[Event, ...] = ()) ->
     target = Path(folder).expanduser().absolute()
     check_target(target)
     old = _last_state(target)
-    known = json.loads((old / "case.json").read_text(encoding="utf-8")) if old else {}
+    known = _content(old) if old else {}
+    known_hashes = known.get("hashes", {})
     hashes = {
         name: content_hash(getattr(case, name))
         for name in ("ct", "anatomy", "plan", "thermal", "assessment")
         if getattr(case, name) is not None
     }
+    if known_hashes.get("ct", hashes["ct"]) != hashes["ct"]:
+        raise CaseError(
+            f"{target} holds the case of another CT ({known.get('pseudonym')}); choose another output folder, or remove it."
+        )
     scratch = target.with_name(f".{target.name}.writing-{os.getpid()}")
+    _remove_leftovers(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         content = _write_parts(case, scratch, old, known, hashes)
-        if old and (old / "report").is_dir():
-            shutil.copytree(old / "report", scratch / "report", copy_function=_link)
+        if old:
+            _keep_others(old, scratch, same_result=all(known_hashes.get(n) == hashes.get(n) for n in _SHOWN_IN_REPORT))
         record = (old / "events.jsonl").read_text(encoding="utf-8") if old and (old / "events.jsonl").is_file() else ""
         record += "".join(
             event_line(item) for item in (*events, event("saved", f"CryoNeurolysis {__version__}", hashes))
@@ -94,6 +101,57 @@ def save_case(case: Case, folder: str | Path, events: tuple[Event, ...] = ()) ->
     return hashes
 
 
+_SHOWN_IN_REPORT = ("plan", "thermal", "assessment")
+_OURS = (
+    "case.json",
+    "ct.nrrd",
+    "anatomy.seg.nrrd",
+    "tissue.nrrd",
+    "plan.json",
+    "assessment.json",
+    "events.jsonl",
+    "thermal",
+)
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    """What case.json says.
+
+    Raises:
+        CaseError: it is damaged.
+    """
+    try:
+        content = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CaseError(
+            f"{folder / 'case.json'} is damaged; restore it from a copy, or choose another folder."
+        ) from error
+    if not isinstance(content, dict) or not isinstance(content.get("hashes", {}), dict):
+        raise CaseError(f"{folder / 'case.json'} is damaged; restore it from a copy, or choose another folder.")
+    return content
+
+
+def _keep_others(old: Path, scratch: Path, same_result: bool) -> None:
+    """Take over what is not ours to write: files that a person put there, and pictures that still show this result."""
+    for path in sorted(old.iterdir()):
+        made_from_result = path.name in ("report", "scene.mrb")
+        numbered = path.name.startswith(("nerve_", "probe_")) and path.name.endswith(".mrk.json")
+        if path.name in _OURS or numbered or (made_from_result and not same_result) or (scratch / path.name).exists():
+            continue
+        if path.is_dir():
+            shutil.copytree(path, scratch / path.name, copy_function=_link)
+        else:
+            _link(path, scratch / path.name)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what processes that were killed while writing have left."""
+    for path in target.parent.glob(f".{target.name}.writing-*"):
+        number = path.name.rsplit("-", 1)[1]
+        if number.isdigit() and not Path(f"/proc/{number}").exists() and Path("/proc").is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
 _NEEDED_BYTES = 200_000_000
 """A case with a CT of 512 x 512 x 300 and its thermal run stays under this."""
 
@@ -105,9 +163,18 @@ def check_target(folder: str | Path) -> None:
         CaseError: the folder holds something else, cannot be written, or the disk has no room.
     """
     target = Path(folder).expanduser().absolute()
-    if target.exists() and _last_state(target) is None and (not target.is_dir() or any(target.iterdir())):
+    if not target.name:
+        raise CaseError(f"{target} cannot be a case folder; give the folder a name.")
+    try:
+        state = _last_state(target)
+        foreign = target.exists() and state is None and (not target.is_dir() or any(target.iterdir()))
+    except OSError as error:
+        raise CaseError(_disk_sentence(error, target)) from error
+    if foreign:
         raise CaseError(f"{target} exists and is no case folder; choose another output folder.")
-    parent = target
+    if state is not None:
+        _content(state)
+    parent = target.parent
     while not parent.exists():
         parent = parent.parent
     probe = parent / f".{target.name}.try-{os.getpid()}"
@@ -142,6 +209,14 @@ def _last_state(target: Path) -> Path | None:
         if (folder / "case.json").is_file():
             return folder
     return None
+
+
+def _finish_swap(target: Path) -> None:
+    """A crash fell between the two renames: put the last whole state back in its place."""
+    old = _old_name(target)
+    if not (target / "case.json").is_file() and (old / "case.json").is_file() and not target.exists():
+        with contextlib.suppress(OSError):
+            old.rename(target)
 
 
 def _swap(scratch: Path, target: Path) -> None:
@@ -242,7 +317,8 @@ def _write_thermal(run: ThermalRun, folder: Path) -> dict[str, Any]:
     (folder / "thermal").mkdir(exist_ok=True)
     write_volume(folder / "thermal" / "coldest.nrrd", run.coldest_c, run.geometry)
     write_sequence(folder / "thermal" / "temperature.seq.nrrd", run.temperature_c, run.geometry, run.snapshot_times_s)
-    write_sequence(folder / "thermal" / "seconds_below.seq.nrrd", run.time_below_s, run.geometry, run.isotherms_c)
+    below = folder / "thermal" / "seconds_below.seq.nrrd"
+    write_sequence(below, run.time_below_s, run.geometry, run.isotherms_c, "isotherm", "C")
     return {
         "geometry": to_json(run.geometry),
         "snapshot_times_s": to_json(run.snapshot_times_s),
@@ -262,14 +338,17 @@ def load_case(folder: str | Path, verify: bool = True) -> tuple[Case, tuple[Even
         CaseError: no case there, a part damaged or changed by somebody else, or another version's schema.
     """
     target = Path(folder).expanduser().absolute()
+    _finish_swap(target)
     source = _last_state(target)
     if source is None:
         raise CaseError(f"{target} is no case folder (it has no case.json); make one with: cryoneuro segment CT.")
+    content = _content(source)
+    if content.get("schema") != SCHEMA:
+        raise CaseError(f"{source} was written as '{content.get('schema')}', this program reads '{SCHEMA}'.")
+    hashes = content.get("hashes", {})
+    if "ct" not in hashes or not set(hashes) <= {f.name for f in fields(Case)}:
+        raise CaseError(f"{source / 'case.json'} is damaged; restore it from a copy.")
     try:
-        content = json.loads((source / "case.json").read_text(encoding="utf-8"))
-        if content.get("schema") != SCHEMA:
-            raise CaseError(f"{source} was written as '{content.get('schema')}', this program reads '{SCHEMA}'.")
-        hashes = content["hashes"]
         case = Case(
             pseudonym=content["pseudonym"],
             ct=_read_ct(source, content["ct"]),
@@ -284,8 +363,10 @@ def load_case(folder: str | Path, verify: bool = True) -> tuple[Case, tuple[Even
         raise
     except CryoNeuroError as error:
         raise CaseError(f"The case in {source} is damaged: {error}") from error
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise CaseError(f"The case in {source} cannot be read ({error}); restore it from a copy.") from error
+    except RuntimeError as error:
+        raise CaseError(f"An image of the case in {source} is missing or damaged; restore it from a copy.") from error
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise CaseError(f"A file of the case in {source} is missing or damaged; restore it from a copy.") from error
     if verify:
         for name, wanted in hashes.items():
             if content_hash(getattr(case, name)) != wanted:

@@ -33,6 +33,7 @@ _LINK_CELLS = 4.0
 _MAX_VOXELS = 12_000_000
 _BYTES_PER_VOXEL = 150
 _LONGEST_S = 7200.0
+_COARSEST_MM = 3.0
 
 
 def simulate(
@@ -61,6 +62,10 @@ def simulate(
     for name, value in (("grid_mm", grid_mm), ("snapshot_s", snapshot_s), ("step_s", step_s)):
         if not (np.isfinite(value) and value > 0):
             raise ThermalError(f"{name} must be positive, but is {value}.")
+    if grid_mm > _COARSEST_MM:
+        raise ThermalError(
+            f"A thermal grid of {grid_mm:g} mm cannot show an ice ball of a few millimeters; use {_COARSEST_MM:g} mm or finer."
+        )
     if plan.protocol.duration_s > _LONGEST_S:
         raise ThermalError(
             f"The protocol lasts {plan.protocol.duration_s / 60:.0f} min; protocols up to {_LONGEST_S / 60:.0f} min are "
@@ -173,9 +178,10 @@ def simulation_grid(anatomy: Anatomy, probes: tuple[PlannedProbe, ...], grid_mm:
                 high[axis] = min(high[axis], body_high[axis])
     voxels = float(np.prod((high - low) / grid_mm + 1))
     if voxels > _MAX_VOXELS:
+        fits = grid_mm * (voxels / _MAX_VOXELS) ** (1.0 / 3.0)
         raise ThermalError(
             f"At {grid_mm:g} mm the simulated box of {', '.join(f'{v:.0f}' for v in high - low)} mm needs about "
-            f"{voxels * _BYTES_PER_VOXEL / 1e9:.1f} GB; use a coarser grid ({2 * grid_mm:g} mm needs an eighth)."
+            f"{voxels * _BYTES_PER_VOXEL / 1e9:.1f} GB; use a coarser grid, {np.ceil(fits * 10) / 10:g} mm or more."
         )
     try:
         return working_geometry(low, high, grid_mm, "simulated box")

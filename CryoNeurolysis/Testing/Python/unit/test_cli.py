@@ -101,6 +101,27 @@ def test_errors_are_one_sentence_and_a_code(tmp_path, capsys, arguments, code, w
     assert list(tmp_path.iterdir()) == []
 
 
+def test_points_on_the_left_are_no_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "run",
+        "phantom",
+        "--grid-mm",
+        "3",
+        "--thermal-grid-mm",
+        "3",
+        "--target",
+        "intercostal",
+        "--no-pictures",
+    ]
+    course = ["--points", "-44,-72,39", "-54,-67,38", "-64,-61,38"]
+    assert run(*arguments, *course, "--probes", "1", "--output", tmp_path / "c", "--json") == 0
+    numbers = json.loads(capsys.readouterr().out)["cases"][0]
+    assert numbers["nerve"]["points_ras_mm"][0] == [-44, -72, 39]
+    own = ["--entry", "-75,-90,36", "--tip", "-44,-67,37"]
+    assert run("plan", tmp_path / "c", "--target", "intercostal", *course, *own, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["paths"][0]["entry_ras_mm"] == [-75, -90, 36]
+
+
 def test_json_errors_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info", "nowhere", "--json") == 3
     assert json.loads(capsys.readouterr().out)["exit_code"] == 3

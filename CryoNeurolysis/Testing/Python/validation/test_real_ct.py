@@ -97,6 +97,19 @@ def test_native_cts_invent_no_vessel(shared: Path, name: str) -> None:
         propose_nerve(anatomy, "celiac_plexus")
 
 
+def test_no_rib_is_invented_in_a_pelvis(shared: Path) -> None:
+    anatomy = segment(load(shared, "hemipelvis-native-sts007")[0])
+    with pytest.raises(AnatomyError):
+        propose_nerve(anatomy, "intercostal")
+
+
+def test_spinal_canal_stays_in_the_spine(shared: Path) -> None:
+    """In the hemipelvis the canal runs near R = 0 from L4 into the sacrum; hips and ischium are 40 mm and more away."""
+    anatomy = segment(load(shared, "hemipelvis-native-sts007")[0])
+    kji = np.argwhere(anatomy.structure("spinal_canal").mask_kji)
+    assert np.abs(anatomy.geometry.ijk_to_ras_mm(kji[:, ::-1])[:, 0]).max() < 35
+
+
 def test_a_ct_inside_the_body_gets_a_sentence(shared: Path) -> None:
     """No skin is in view: a path cannot start anywhere, and that is said."""
     from cryoneuro.model import CryoNeuroError

@@ -189,6 +189,26 @@ def test_labels_of_another_place_are_refused(phantom: Phantom, phantom_anatomy: 
         structures_from_labels(LabelMap(phantom.labels_kji, away, phantom.names, "x"), phantom_anatomy.geometry)
 
 
+def test_mirrored_labels_are_refused(phantom: Phantom) -> None:
+    mirrored = np.ascontiguousarray(phantom.labels_kji[:, ::-1])
+    with pytest.raises(AnatomyError, match="does not fit"):
+        segment(phantom.ct, LabelMap(mirrored, phantom.ct.geometry, phantom.names, "x"), grid_mm=2.0)
+
+
+def test_without_lungs_no_bone_is_a_rib(phantom_anatomy: Anatomy) -> None:
+    kept = tuple(s for s in phantom_anatomy.structures if s.group != "lung")
+    with pytest.raises(AnatomyError, match="No lung"):
+        propose_nerve(replace(phantom_anatomy, structures=kept), "intercostal")
+
+
+def test_named_vertebrae_stand_for_an_unknown_canal(phantom: Phantom, phantom_anatomy: Anatomy) -> None:
+    labels = LabelMap(phantom.labels_kji, phantom.ct.geometry, phantom.names, "truth")
+    whole = segment(phantom.ct, labels, grid_mm=2.0)
+    kept = tuple(s for s in whole.structures if s.group != "spinal_canal")
+    found = propose_nerve(replace(whole, structures=kept), "celiac_plexus")
+    assert distance_to(phantom.celiac_ras_mm, found.points_ras_mm).max() < found.sigma_mm
+
+
 def test_unknown_label_names_are_kept_and_said(phantom: Phantom, phantom_anatomy: Anatomy) -> None:
     names = {value: "frobnicator" if name == "colon" else name for value, name in phantom.names.items()}
     found, notes = structures_from_labels(

@@ -97,11 +97,12 @@ def test_bands_hold_the_value_and_bad_bands_warn(planned_case: Case) -> None:
     assert neighbor_band_mm() == pytest.approx(np.hypot(2.3, 3.6))
 
 
-def test_guard_of_a_structure_is_its_coldest_voxel(planned_case: Case) -> None:
+def test_guard_of_a_structure_is_its_coldest_wall(planned_case: Case) -> None:
     anatomy, plan, run = synthetic(planned_case)
     result = assess(anatomy, plan, run)
     kji = np.argwhere(anatomy.structure("bone").mask_kji)
-    points = anatomy.geometry.ijk_to_ras_mm(kji[:, ::-1])
+    steps = 0.5 * anatomy.geometry.spacing_mm[0] * np.concatenate([np.eye(3), -np.eye(3)])
+    points = (anatomy.geometry.ijk_to_ras_mm(kji[:, ::-1])[:, None] + steps).reshape(-1, 3)
     center = plan.nerve.at(0.5 * plan.nerve.arc_length_mm[-1])[0]
     wanted = min(37.0, -90 + 12 * np.linalg.norm(points - center, axis=1).min())
     assert result.finding("guard.bone").value == pytest.approx(wanted, abs=3.0)

@@ -69,7 +69,8 @@ def write_series(folder: Path, count: int = 6, series: str | None = None, **chan
         if changes.get("orientations"):
             data.ImageOrientationPatient = changes["orientations"][k]  # type: ignore[index]
         data.GantryDetectorTilt = changes.get("tilt", 0)
-        data.PixelSpacing, data.SliceThickness = [1.5, 1.5], 2.5
+        size = changes["pixel_sizes"][k] if changes.get("pixel_sizes") else 1.5  # type: ignore[index]
+        data.PixelSpacing, data.SliceThickness = [size, size], 2.5
         data.Rows, data.Columns = array.shape[1:]
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
         data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
@@ -95,6 +96,13 @@ def test_dicom_is_sorted_by_place(tmp_path: Path) -> None:
 def test_a_file_of_a_series_stands_for_the_series(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     assert read_ct(paths[2]).geometry.shape_kji == (6, 8, 10)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    paths = write_series(tmp_path)
+    last = max(paths, key=lambda p: float(pydicom.dcmread(p).ImagePositionPatient[2]))
+    last.write_bytes(last.read_bytes()[:400])
+    assert any(last.name in warning for warning in read_ct(tmp_path).warnings)
 
 
 def test_oblique_dicom_keeps_its_frame(tmp_path: Path) -> None:
@@ -132,6 +140,7 @@ def test_two_series_are_asked_about(tmp_path: Path) -> None:
         ({"modality": "MR"}, "MR study"),
         ({"positions": [(0.0, 0.5 * k, 2.5 * k) for k in range(6)], "tilt": 11.3}, "tilt"),
         ({"orientations": [[1, 0, 0, 0, np.cos(t), np.sin(t)] for t in (0, 0, 0, 0.1, 0.1, 0.1)]}, "not parallel"),
+        ({"pixel_sizes": [1.5, 1.5, 1.5, 0.7, 1.5, 1.5]}, "one pixel size"),
         ({"count": 1, "positions": [(0.0, 0.0, 0.0)]}, "single slice"),
     ],
 )

@@ -203,11 +203,15 @@ def test_a_body_without_skin_in_view_is_refused() -> None:
 def test_a_path_of_ones_own_is_measured_not_forbidden(planned_case: Case) -> None:
     assert planned_case.anatomy is not None and planned_case.plan is not None
     anatomy, plan = planned_case.anatomy, planned_case.plan
-    through_lung = manual_plan(anatomy, plan.nerve, plan.probes[0].probe, plan.protocol, [-60, 100, 40], [-60, -60, 40])
+    through_lung = manual_plan(anatomy, plan.nerve, plan.probes[0].probe, plan.protocol, [-60, 96, 40], [-60, -60, 40])
     lung = next(c for c in through_lung.clearances if c.structure == "lung_left")
     assert lung.slack_mm < 0 and not through_lung.is_clear
     with pytest.raises(PlanningError, match="same point"):
         manual_plan(anatomy, plan.nerve, plan.probes[0].probe, plan.protocol, [0, 0, 0], [0, 0, 0])
+    with pytest.raises(PlanningError, match=r"away from the skin.*nearest skin"):
+        manual_plan(anatomy, plan.nerve, plan.probes[0].probe, plan.protocol, [-60, -70, 40], [-60, -60, 40])
+    with pytest.raises(PlanningError, match="reaches 170 mm"):
+        manual_plan(anatomy, plan.nerve, plan.probes[0].probe, plan.protocol, [-60, 96, 40], [-60, -80, 40])
     with pytest.raises(PlanningError, match="outside the body"):
         manual_plan(anatomy, plan.nerve, plan.probes[0].probe, plan.protocol, [0, 0, 0], [0, 300, 0])
 

@@ -27,6 +27,11 @@ def saved(assessed_case: Case, tmp_path: Path) -> Path:
     return tmp_path / "case"
 
 
+def changed(case: Case, note: str) -> Case:
+    assert case.anatomy is not None
+    return replace(case, anatomy=replace(case.anatomy, notes=(note,)))
+
+
 PARTS = ("ct", "anatomy", "plan", "thermal", "assessment")
 
 
@@ -63,6 +68,37 @@ def test_saving_again_links_what_did_not_change(assessed_case: Case, saved: Path
     assert loaded.thermal is None and len(events) == 3
 
 
+def test_another_ct_does_not_slip_into_the_folder(assessed_case: Case, saved: Path) -> None:
+    with pytest.raises(CaseError, match="another CT"):
+        save_case(replace(assessed_case, ct=replace(assessed_case.ct, name="somebody else")), saved)
+
+
+def test_old_pictures_go_foreign_files_stay(assessed_case: Case, saved: Path) -> None:
+    (saved / "report").mkdir()
+    (saved / "report" / "report.html").write_text("verdict of before")
+    (saved / "my_notes.txt").write_text("mine")
+    save_case(assessed_case, saved)
+    assert (saved / "report" / "report.html").is_file(), "the same result keeps its report"
+    save_case(replace(assessed_case, thermal=None, assessment=None), saved)
+    assert not (saved / "report").exists()
+    assert (saved / "my_notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '"x"', '{"schema": "cryoneuro-case/1", "hashes": []}', '{"hashes": {"x": "y"}}']
+)
+def test_a_strange_case_json_is_a_sentence(assessed_case: Case, saved: Path, text: str) -> None:
+    (saved / "case.json").write_text(text)
+    with pytest.raises(CaseError):
+        load_case(saved)
+
+
+@pytest.mark.parametrize("name", ["/", "x" * 300])
+def test_names_that_cannot_be_are_sentences(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CaseError):
+        check_target(Path(name) if name == "/" else tmp_path / name)
+
+
 def test_a_crash_between_the_renames_loses_nothing(assessed_case: Case, saved: Path) -> None:
     saved.rename(folder._old_name(saved))
     loaded, _ = load_case(saved)
@@ -77,7 +113,7 @@ def test_killed_while_writing_the_last_state_loads(saved: Path) -> None:
         "import sys\nfrom dataclasses import replace\nfrom cryoneuro.session import load_case, save_case\n"
         "case, _ = load_case(sys.argv[1])\nprint('go', flush=True)\n"
         "n = 0\nwhile True:\n    n += 1\n"
-        "    save_case(replace(case, pseudonym=f'p{n}', ct=replace(case.ct, name=f'n{n}')), sys.argv[1])\n"
+        "    save_case(replace(case, anatomy=replace(case.anatomy, notes=(str(n),))), sys.argv[1])\n"
     )
     for wait in (0.05, 0.2, 0.4, 0.7):
         process = subprocess.Popen([sys.executable, "-c", code, str(saved)], stdout=subprocess.PIPE)
@@ -90,6 +126,8 @@ def test_killed_while_writing_the_last_state_loads(saved: Path) -> None:
         process.stdout.close()
         loaded, _ = load_case(saved)
         assert loaded.assessment is not None
+    save_case(loaded, saved)
+    assert [p.name for p in saved.parent.iterdir()] == ["case"], "what was left behind is removed"
 
 
 def test_full_disk_changes_nothing(assessed_case: Case, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,9 +141,10 @@ def test_full_disk_changes_nothing(assessed_case: Case, saved: Path, monkeypatch
 
     monkeypatch.setattr(folder, "write_volume", full)
     with pytest.raises(CaseError, match="disk is full"):
-        save_case(replace(assessed_case, ct=replace(assessed_case.ct, name="other")), saved)
+        save_case(changed(assessed_case, "other"), saved)
     assert calls["n"] == 1
-    assert load_case(saved)[0].ct.name == assessed_case.ct.name
+    loaded = load_case(saved)[0]
+    assert loaded.anatomy is not None and "other" not in loaded.anatomy.notes
     assert [p.name for p in saved.parent.iterdir()] == ["case"]
 
 

@@ -204,6 +204,8 @@ def test_impossible_runs_are_sentences(planned_case: Case) -> None:
         simulate(anatomy, replace(plan, probes=plan.probes * 9), grid_mm=2.0)
     with pytest.raises(ThermalError, match="positive"):
         simulate(anatomy, plan, grid_mm=0.0)
+    with pytest.raises(ThermalError, match="3 mm or finer"):
+        simulate(anatomy, plan, grid_mm=10.0)
     with pytest.raises(ThermalError, match="GB"):
         simulation_grid(anatomy, plan.probes, 0.1)
     ten_hours = Protocol("x", "x", (ProtocolStep(StepKind.FREEZE, 36000.0),), "s", "low", False)
