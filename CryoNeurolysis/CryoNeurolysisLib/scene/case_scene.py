@@ -71,6 +71,8 @@ def _addPlan(scene: Any, case: Case, nodes: CaseNodes) -> None:
         radius = 0.5 * planned.probe.diameter_mm
         shaft = tube(np.stack([path.entry_ras_mm, path.tip_ras_mm]), radius)
         nodes.shafts.append(modelNode(scene, f"Probe {number} shaft", shaft, color("trajectory"), 1.0, 2))
+        # A shaft rarely lies in a slice; its shadow on every slice shows where the path goes.
+        nodes.shafts[-1].GetDisplayNode().SetSliceDisplayModeToProjection()
         cold = tube(cold_ends(planned), 1.15 * radius)
         nodes.shafts.append(modelNode(scene, f"Probe {number} cold part", cold, color("probe_active"), 1.0, 2))
     nerve = tube(case.plan.nerve.points_ras_mm, case.plan.nerve.radius_mm)

@@ -88,7 +88,7 @@ def _legend(case: Case) -> list[tuple[str, tuple[float, float, float]]]:
     if case.plan is not None:
         sigma = case.plan.nerve.sigma_mm
         rows.append((f"nerve, course +-{sigma:g} mm", color("nerve")))
-        rows.append(("probe path", color("trajectory")))
+        rows.append(("probe path, its shadow on this slice", color("trajectory")))
     return rows
 
 

@@ -7,6 +7,7 @@ Exit codes: 0 done, 2 wrong usage, 3 image, 4 knowledge (unknown nerve, probe, p
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import re
@@ -313,11 +314,16 @@ def _checked(arguments: argparse.Namespace, cases: Sequence[Case]) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    output = Path(arguments.output)
-    names = (arguments.target,) if arguments.target else DEMO_TARGETS
-    targets = [(name, output / name) for name in names]
     if arguments.phantom and arguments.ct:
         raise KnowledgeError("Choose either --phantom or --ct, not both.")
+    # A folder for each CT, so that one demo does not meet the case of another.
+    source_name = "phantom" if arguments.phantom else "public-ct"
+    if arguments.ct:
+        path = Path(arguments.ct).expanduser().resolve()
+        source_name = f"{path.name.split('.')[0] or 'ct'}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
+    output = Path(arguments.output) / source_name
+    names = (arguments.target,) if arguments.target else DEMO_TARGETS
+    targets = [(name, output / name) for name in names]
 
     def source(reporter: Reporter) -> tuple[CtVolume, LabelMap | None]:
         if arguments.phantom:

@@ -170,11 +170,12 @@ def _guard_finding(plan: Plan, guard: Guard) -> Finding:
         return _measured(
             limit, guard.name, "coldest point", guard.coldest_c, guard.coldest_c, guard.coldest_c, text, finding_id
         )
-    where = (
-        f"{guard.ice_mm:.1f} mm outside the ice edge (0 C)"
-        if guard.ice_mm >= 0
-        else f"{guard.frozen_ml:.1f} mL of it inside the ice (0 C)"
-    )
+    if guard.ice_mm >= 0:
+        where = f"{guard.ice_mm:.1f} mm outside the ice edge (0 C)"
+    elif guard.frozen_ml < 0.05:
+        where = "its wall touches the ice (0 C)"
+    else:
+        where = f"{guard.frozen_ml:.1f} mL of it inside the ice (0 C)"
     text = f"{name}: coldest {guard.coldest_c:.0f} C (band {guard.worst_c:.0f} to {guard.best_c:.0f} C), {where}."
     return _measured(limit, guard.name, "coldest point", guard.coldest_c, guard.worst_c, guard.best_c, text, finding_id)
 

@@ -166,3 +166,17 @@ def test_info_of_an_oblique_ct(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "cryoneuro", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("cryoneuro ")
+
+
+def test_demo_of_two_sources_do_not_meet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import SimpleITK as sitk
+    from cryoneuro.imaging import make_phantom, to_sitk
+
+    ct = make_phantom(4.0, seed=5).ct
+    sitk.WriteImage(to_sitk(ct.array_kji, ct.geometry), str(tmp_path / "other.nrrd"))
+    common = ["--target", "intercostal", "--grid-mm", "3", "--thermal-grid-mm", "3", "--probes", "1", "--no-pictures"]
+    out = tmp_path / "out"
+    assert run("demo", "--phantom", *common, "--output", out, "--json") == 0
+    assert run("demo", "--ct", tmp_path / "other.nrrd", *common, "--output", out, "--json") == 0
+    assert run("demo", "--phantom", *common, "--output", out, "--json") == 0
+    assert sorted(p.name.split("-")[0] for p in out.iterdir()) == ["other", "phantom"]
