@@ -17,7 +17,7 @@ _CONTENT_HU = (-115.0, 75.0)
 _BODY_HU = 90.0
 _BRIDGE_MM = 25.0
 """Arches that are open over no more than about a disc and half a body are bridged."""
-_SHORTEST_MM = 40.0
+_SHORTEST_MM = 25.0
 _OFF_MIDDLE_MM = 55.0
 """How far a scoliotic or turned spine may lie from the middle of the trunk; hips lie farther out."""
 _CUT_SHARE = 0.15

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ..knowledge import nerve
 from ..model import Anatomy, Nerve
 
@@ -16,5 +18,24 @@ def for_target(anatomy: Anatomy, course: Nerve, cleared: tuple[str, ...] = ()) -
     """
     record = nerve(course.target_id)
     cleared = tuple(sorted({*anatomy.cleared, *cleared}))
-    unknown = tuple(g for g in record.must_know if not anatomy.has_group(g) and g not in cleared)
+    unknown = tuple(g for g in record.must_know if g not in cleared and not _known_near(anatomy, g, course))
     return replace(anatomy, nerves=(course,), unknown=unknown, cleared=cleared)
+
+
+_ALONG_THE_BODY = ("spinal_canal", "aorta", "inferior_vena_cava")
+_BEYOND_MM = 10.0
+
+
+def _known_near(anatomy: Anatomy, group: str, course: Nerve) -> bool:
+    """Whether a group is segmented at the target's level: a canal that was found in the sacrum is unknown at T12."""
+    found = [s for s in anatomy.structures if s.group == group]
+    if group not in _ALONG_THE_BODY or any(s.origin != "computed" for s in found):
+        return bool(found)
+    s_of = anatomy.geometry.ijk_to_ras[2, 3] + np.arange(anatomy.geometry.shape_kji[0]) * anatomy.geometry.spacing_mm[2]
+    low = max(float(course.points_ras_mm[:, 2].min()) - _BEYOND_MM, float(s_of[2]))
+    high = min(float(course.points_ras_mm[:, 2].max()) + _BEYOND_MM, float(s_of[-3]))
+    for structure in found:
+        seen = s_of[structure.mask_kji.any(axis=(1, 2))]
+        if len(seen) and seen.min() <= low and seen.max() >= high:
+            return True
+    return False

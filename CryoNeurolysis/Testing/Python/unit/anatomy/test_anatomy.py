@@ -242,6 +242,16 @@ def test_unknown_list_names_what_is_missing(phantom_anatomy: Anatomy) -> None:
     assert "kidney" not in for_target(phantom_anatomy, course, ("kidney",)).unknown
 
 
+def test_a_canal_found_elsewhere_is_unknown_here(phantom_anatomy: Anatomy) -> None:
+    course = propose_nerve(phantom_anatomy, "intercostal")
+    assert "spinal_canal" not in for_target(phantom_anatomy, course).unknown
+    canal = phantom_anatomy.structure("spinal_canal")
+    mask = canal.mask_kji.copy()
+    mask[mask.shape[0] // 3 :] = False
+    kept = tuple(replace(s, mask_kji=mask) if s is canal else s for s in phantom_anatomy.structures)
+    assert "spinal_canal" in for_target(replace(phantom_anatomy, structures=kept), course).unknown
+
+
 def test_no_body_is_a_sentence() -> None:
     air = CtVolume(np.full((40, 40, 40), -1000, np.int16), VolumeGeometry((40, 40, 40), np.diag([2.0, 2, 2, 1])))
     with pytest.raises(AnatomyError, match="No body"):
