@@ -1,5 +1,6 @@
 """The Slicer module CryoNeurolysis: a thin shell round the engine in Logic/cryoneuro."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -59,13 +60,17 @@ def registerSampleData() -> None:
     import SampleData
 
     icon = Path(__file__).resolve().parent / "Resources" / "Icons" / "CryoNeurolysisPhantom.png"
-    SampleData.SampleDataLogic.registerCustomSampleDataCategory("CryoNeurolysis", title=_("Cryoneurolysis"))
+    if hasattr(SampleData.SampleDataLogic, "registerCustomSampleDataCategory"):  # Slicer 5.11 and later
+        SampleData.SampleDataLogic.registerCustomSampleDataCategory("CryoNeurolysis", title=_("Cryoneurolysis"))
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category="CryoNeurolysis",
         sampleName=PHANTOM_NAME,
         thumbnailFileName=str(icon),
-        nodeNames=[PHANTOM_NAME],
-        customDownloader=lambda source: [CryoNeurolysisLogic().makePhantom()],
+        uris=[],
+        fileNames=[],
+        nodeNames=[],
+        loadFiles=[],
+        customDownloader=lambda source: CryoNeurolysisLogic().makePhantom(),
     )
 
 
@@ -83,7 +88,6 @@ class CryoNeurolysisParameterNode:
     side - left or right.
     probe - id of the probe, empty for the target's default.
     protocol - id of the protocol, empty for the target's default.
-    timeIndex - which moment of the freeze is shown.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -91,7 +95,6 @@ class CryoNeurolysisParameterNode:
     side: str = "left"
     probe: str = ""
     protocol: str = ""
-    timeIndex: int = 0
 
 
 #
@@ -111,6 +114,10 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._guiTag = None
         self._choices: dict = {}
         self._updating = False
+        self._jobVolumeId = ""
+        self._jobRequest = None
+        self._plannedRequest = None
+        self._summary = ""
 
     def setup(self) -> None:
         """Build the panel when it is opened for the first time."""
@@ -153,7 +160,7 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """The application closes."""
         if self.job is not None:
-            self.job.abandon()
+            self.job.close()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -181,9 +188,12 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Take the scene's parameter node, and the first volume when none is chosen."""
         self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
-            first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if first:
-                self._parameterNode.inputVolume = first
+            for number in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
+                node = slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode")
+                # Label maps and color images are scalar volumes as well, but no CTs.
+                if node.GetClassName() == "vtkMRMLScalarVolumeNode":
+                    self._parameterNode.inputVolume = node
+                    break
 
     def setParameterNode(self, parameterNode: CryoNeurolysisParameterNode | None) -> None:
         """Observe a parameter node, or none."""
@@ -219,6 +229,7 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             current = widget.currentIndex
             current = current() if callable(current) else current
             setattr(self._parameterNode, parameter, rows[current][0])
+        self._updateState()
 
     def onPlan(self, checked: bool = False) -> None:
         """Segment and plan in the background."""
@@ -227,6 +238,7 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         except ValueError as error:
             self._updateState(str(error))
             return
+        self._jobRequest = self._request()
         self._start(work, self._planned)
 
     def onFreeze(self, checked: bool = False) -> None:
@@ -242,48 +254,80 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Stop the job; what was shown before stays."""
         self.job.cancel()
 
+    def _request(self) -> tuple:
+        """What the choices ask for now; a plan that was made for something else is not frozen."""
+        node = self._parameterNode
+        if node is None or node.inputVolume is None:
+            return ()
+        return (node.inputVolume.GetID(), node.target, node.side, node.probe, node.protocol)
+
     def _start(self, work, onDone) -> None:
-        if self.job.start(work, self._progress, onDone, self._failed):
+        # The result is shown on the CT it was made from, whatever is chosen or opened in the meantime.
+        self._jobVolumeId = self._parameterNode.inputVolume.GetID()
+        if self.job.start(work, self._progress, lambda result: self._guarded(onDone, result), self._failed):
             self._updateState(_("Working"))
+
+    def _guarded(self, onDone, result) -> None:
+        """Qt only prints what a slot raises; the user shall read it in the panel."""
+        try:
+            onDone(result)
+        except Exception as error:
+            self._failed(error)
 
     def _progress(self, fraction: float, text: str) -> None:
         self.ui.progressBar.setValue(int(100 * fraction))
         self.ui.statusLabel.setText(text)
 
     def _planned(self, case) -> None:
-        self.logic.show(case, self._parameterNode)
+        self.logic.show(case, slicer.mrmlScene.GetNodeByID(self._jobVolumeId))
+        self._plannedRequest = self._jobRequest
         self._updateState(_("Path planned. Press Freeze to simulate."))
 
     def _frozen(self, case) -> None:
-        self.logic.show(case, self._parameterNode)
-        last = len(self.logic.runner().timesS()) - 1
-        self.ui.timeSlider.setMaximum(max(0, last))
-        self.ui.timeSlider.setValue(max(0, last))
+        self.logic.show(case, slicer.mrmlScene.GetNodeByID(self._jobVolumeId))
+        last = max(0, len(self.logic.runner().timesS()) - 1)
+        self.ui.timeSlider.setMaximum(last)
+        self.ui.timeSlider.setValue(last)
+        # A slider that stands there already says nothing, but the isotherms are new.
+        self.onTime(last)
         self._updateState(case.assessment.sentence if case.assessment else "")
 
     def _failed(self, error: BaseException) -> None:
+        from cryoneuro.model import CryoNeuroError
+
+        if not isinstance(error, CryoNeuroError):
+            logging.error("CryoNeurolysis failed", exc_info=error)
         self._updateState(str(error) or type(error).__name__)
 
     def onTime(self, index: int) -> None:
         """Show another moment of the freeze."""
-        text = self.logic.runner().showTime(index)
-        self.ui.timeLabel.setText(text)
-        if self._parameterNode is not None and text:
-            self._parameterNode.timeIndex = index
+        self.ui.timeLabel.setText(self.logic.runner().showTime(index))
 
     def _updateState(self, sentence: str = "") -> None:
         """Buttons, status line and summary as they should be now."""
         running = self.job is not None and self.job.isRunning()
         ready = self._parameterNode is not None and self._parameterNode.inputVolume is not None
         self.ui.planButton.setEnabled(bool(ready and not running))
-        self.ui.freezeButton.setEnabled(bool(self.logic.hasPlan() and not running))
+        fits = self.logic.hasPlan() and self._plannedRequest == self._request()
+        self.ui.freezeButton.setEnabled(bool(ready and fits and not running))
         self.ui.cancelButton.setEnabled(running)
-        self.ui.timeSlider.setEnabled(bool(self.logic.runner().timesS()) and not running)
+        times = self.logic.runner().timesS()
+        self.ui.timeSlider.setEnabled(bool(times) and not running)
+        if not times:
+            self.ui.timeSlider.setMaximum(0)
+            self.ui.timeLabel.setText("")
         if not running:
             self.ui.progressBar.setValue(0)
         if sentence:
             self.ui.statusLabel.setText(sentence)
-        self.ui.summaryText.setPlainText(self.logic.runner().text())
+        elif self.logic.hasPlan() and ready and not fits and not running:
+            self.ui.statusLabel.setText(_("The choices have changed; press Plan."))
+        elif ready and not running and not self.logic.hasPlan():
+            self.ui.statusLabel.setText(_("Press Plan."))
+        summary = self.logic.runner().text()
+        if summary != self._summary:
+            self._summary = summary
+            self.ui.summaryText.setPlainText(summary)
 
 
 #
@@ -352,9 +396,13 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
             raise ValueError(_("Nothing has been planned yet; press Plan first."))
         return lambda progress, cancelled: runner.freeze(case, progress, cancelled)
 
-    def show(self, case, parameters: CryoNeurolysisParameterNode) -> None:
-        """Show a case and go to its target in the slice views."""
-        self.runner().show(case, parameters.inputVolume)
+    def show(self, case, volumeNode: vtkMRMLScalarVolumeNode) -> None:
+        """Show a case on its CT and go to its target in the slice views.
+
+        Raises:
+            ValueError: the CT is no longer in the scene.
+        """
+        self.runner().show(case, volumeNode)
         if case.plan is not None:
             r, a, s = case.plan.nerve.points_ras_mm.mean(axis=0)
             slicer.modules.markups.logic().JumpSlicesToLocation(float(r), float(a), float(s), True)
@@ -370,6 +418,7 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
 
         node = ctNode(slicer.mrmlScene, make_phantom().ct)
         node.SetName(PHANTOM_NAME)
+        slicer.util.setSliceViewerLayers(background=node, fit=True)
         return node
 
 
@@ -399,9 +448,9 @@ class CryoNeurolysisTest(ScriptedLoadableModuleTest):
         parameters = logic.getParameterNode()
         parameters.inputVolume = logic.makePhantom()
         parameters.target = "intercostal"
-        logic.show(logic.planWork(parameters)(lambda f, t: None, lambda: False), parameters)
+        logic.show(logic.planWork(parameters)(lambda f, t: None, lambda: False), parameters.inputVolume)
         self.assertTrue(logic.hasPlan())
-        logic.show(logic.freezeWork()(lambda f, t: None, lambda: False), parameters)
+        logic.show(logic.freezeWork()(lambda f, t: None, lambda: False), parameters.inputVolume)
         runner = logic.runner()
         self.assertGreater(len(runner.timesS()), 2)
         self.assertGreater(runner.nodes.isotherms[0.0].GetPolyData().GetNumberOfPoints(), 100)

@@ -11,10 +11,10 @@ from typing import Any
 
 from cryoneuro.anatomy import segment
 from cryoneuro.console import summary
-from cryoneuro.model import Case, CryoNeuroError, CtVolume, content_hash
+from cryoneuro.model import CancelledError, Case, CryoNeuroError, CtVolume, ImageError, content_hash
 from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
 
-from ..scene.case_scene import CaseNodes, buildCase
+from ..scene.case_scene import CaseNodes, buildCase, removeCase
 from ..scene.ct_node import ctFromNode
 from ..scene.isotherms import updateIsotherms
 
@@ -55,12 +55,21 @@ class CaseRunner:
         """Simulate and assess (any thread).
 
         Raises:
-            CryoNeuroError: there is no plan, or it cannot be simulated.
+            CryoNeuroError: there is no plan, it cannot be simulated, or it was stopped.
         """
-        return simulate_step(case, progress=progress, cancelled=cancelled)
+        frozen = simulate_step(case, progress=progress, cancelled=cancelled)
+        if frozen.thermal is not None and not frozen.thermal.complete:
+            raise CancelledError("The simulation was stopped; what was shown before stays.")
+        return frozen
 
     def show(self, case: Case, volumeNode: Any) -> None:
-        """Replace what the scene shows of the case (main thread)."""
+        """Replace what the scene shows of the case (main thread).
+
+        Raises:
+            ImageError: the CT is no longer in the scene.
+        """
+        if volumeNode is None or volumeNode.GetScene() is None:
+            raise ImageError("The CT of this result is no longer in the scene; load it again and plan anew.")
         self.clear()
         self.case = case
         self.nodes = buildCase(self.scene, case, volumeNode)
@@ -86,9 +95,7 @@ class CaseRunner:
     def clear(self) -> None:
         """Take the case's nodes out of the scene; the CT stays (main thread)."""
         if self.nodes is not None:
-            for node in self.nodes.everything():
-                if node is not self.nodes.ct and node.GetScene() is not None:
-                    self.scene.RemoveNode(node)
+            removeCase(self.scene, self.nodes)
         self.nodes = None
         self.case = None
 

@@ -33,6 +33,8 @@ class CaseNodes:
     bands: list[Any] = field(default_factory=list)
     context: list[Any] = field(default_factory=list)
     coldest: Any = None
+    owns_ct: bool = True
+    folder_item: int = 0
 
     def everything(self) -> list[Any]:
         """All nodes that exist."""
@@ -47,7 +49,7 @@ def buildCase(scene: Any, case: Case, ct: Any = None) -> CaseNodes:
     Args:
         ct: the volume node that holds the CT already, as in desktop Slicer; made here when None.
     """
-    nodes = CaseNodes(ct if ct is not None else ctNode(scene, case.ct))
+    nodes = CaseNodes(ct if ct is not None else ctNode(scene, case.ct), owns_ct=ct is None)
     if case.anatomy is not None:
         nodes.segmentation = segmentationNode(scene, case.anatomy, nodes.ct)
         nodes.nerves = [nerveNode(scene, nerve) for nerve in case.anatomy.nerves]
@@ -116,9 +118,28 @@ def _file(scene: Any, case: Case, nodes: CaseNodes) -> None:
     if hierarchy is None:
         return
     folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), f"CryoNeurolysis {case.pseudonym}")
+    nodes.folder_item = folder
     for node in nodes.everything():
+        if node is nodes.ct and not nodes.owns_ct:
+            continue  # it belongs to its patient and study
         item = hierarchy.GetItemByDataNode(node)
         if item:
             hierarchy.SetItemParent(item, folder)
         else:
             hierarchy.CreateItem(folder, node)
+
+
+def removeCase(scene: Any, nodes: CaseNodes) -> None:
+    """Take a case's nodes out of the scene, with their display and storage nodes and their folder; a CT that was there stays."""
+    for node in nodes.everything():
+        if (node is nodes.ct and not nodes.owns_ct) or node.GetScene() is None:
+            continue
+        companions = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+        companions += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
+        scene.RemoveNode(node)
+        for companion in companions:
+            if companion is not None and companion.GetScene() is not None:
+                scene.RemoveNode(companion)
+    hierarchy = scene.GetSubjectHierarchyNode()
+    if hierarchy is not None and nodes.folder_item:
+        hierarchy.RemoveItem(nodes.folder_item, False, False)

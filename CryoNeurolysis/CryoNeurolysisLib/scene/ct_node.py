@@ -18,8 +18,11 @@ def ctFromNode(node: Any) -> CtVolume:
     Raises:
         ImageError: no volume, an empty one, one under a transform, or values that are no CT numbers.
     """
-    if node is None or node.GetImageData() is None:
+    image = None if node is None else node.GetImageData()
+    if image is None or image.GetPointData().GetScalars() is None:
         raise ImageError("No CT is chosen, or the chosen volume is empty; load a CT and choose it.")
+    if image.GetNumberOfScalarComponents() != 1:
+        raise ImageError(f"{node.GetName()} has several values per voxel; a CT has one (is this a color image?).")
     if node.GetParentTransformNode() is not None:
         raise ImageError(
             f"{node.GetName()} lies under a transform; harden the transform (Transforms module) or take it off, "
@@ -28,7 +31,7 @@ def ctFromNode(node: Any) -> CtVolume:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     ijk_to_ras = np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
-    array = arrayOf(node.GetImageData())
+    array = arrayOf(image)
     k, j, i = array.shape
     uids = node.GetAttribute("DICOM.instanceUIDs") or ""
     acquisition = Acquisition(modality="CT" if uids else "", description=node.GetName())

@@ -10,12 +10,14 @@ import numpy.typing as npt
 from . import __version__
 from .anatomy import for_target, nerve_from_points, propose_nerve
 from .assessment import assess
+from .assessment.nerve_dose import nerve_dose
 from .knowledge import nerve as nerve_record
 from .knowledge import probe as probe_record
 from .knowledge import protocol as protocol_record
 from .model import (
     Anatomy,
     Cancelled,
+    CancelledError,
     CandidateSet,
     Case,
     CtVolume,
@@ -23,16 +25,16 @@ from .model import (
     Plan,
     PlanningError,
     Progress,
-    Status,
     content_hash,
     never_cancelled,
     no_progress,
 )
-from .planning import add_probe, manual_plan, plan_paths
+from .planning import add_probe, finalists, manual_plan, plan_paths
 from .thermal import simulate
 from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
 
 PREVIEW_GRID_MM = 2.0
+FINALISTS = 8
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def plan_step(
 ) -> Case:
     """The case with nerve and plan; what was simulated before no longer belongs to it.
 
-    Where one probe does not treat the nerve in a preview, a second one is planned, and the plan says so.
+    Where the best path does not treat the wanted length in a coarse preview, the next finalists are simulated as well and
+    the one that treats most is taken; where one probe does not treat the nerve, a second one is planned. The plan says so.
 
     Raises:
         KnowledgeError, AnatomyError, PlanningError: see the stages.
@@ -106,24 +109,55 @@ def plan_step(
         if request.probe_count == 2:
             plan = add_probe(anatomy, plan, found)
         elif request.probe_count == 0:
-            plan = _second_probe_if_needed(anatomy, plan, found, progress, cancelled)
+            plan = _planned_by_ice(anatomy, plan, found, progress, cancelled)
     return replace(case, anatomy=anatomy, plan=plan, thermal=None, assessment=None)
 
 
-def _second_probe_if_needed(
+def _treats_best(
+    anatomy: Anatomy, plan: Plan, found: CandidateSet, progress: Progress, cancelled: Cancelled
+) -> tuple[Plan, float]:
+    """The plan that treats the longest stretch of nerve in a coarse preview, and that length.
+
+    The best by geometry is kept when it treats the length that is wanted; otherwise the next finalists are tried.
+    """
+    length = plan.limits["nerve.treated_length"]
+    treat_c = plan.limits["nerve.coldest"].stop
+
+    def preview(candidate: Plan) -> float:
+        run = simulate(anatomy, candidate, grid_mm=PREVIEW_GRID_MM, snapshot_s=1e6, cancelled=cancelled)
+        return nerve_dose(run, candidate.nerve).treated_length_mm(treat_c)
+
+    progress(0.5, "Preview of the ice")
+    best, best_mm = plan, preview(plan)
+    if best_mm >= length.warning:
+        return best, best_mm
+    others = finalists(anatomy, plan, found, FINALISTS)[1:]
+    for number, other in enumerate(others):
+        if cancelled():
+            raise CancelledError("The planning was stopped.")
+        progress(0.5 + 0.5 * number / len(others), f"Preview of finalist {number + 2}")
+        treated_mm = preview(other)
+        # Half a millimeter is a step of the dose's sampling; less is no reason to leave the better path.
+        if treated_mm > best_mm + 0.5:
+            best, best_mm = other, treated_mm
+    if best is not plan:
+        note = f"Of {len(others) + 1} finalists it treats the longest stretch of nerve in a {PREVIEW_GRID_MM:g} mm preview."
+        best = replace(best, explanation=(*best.explanation, note))
+    return best, best_mm
+
+
+def _planned_by_ice(
     anatomy: Anatomy, plan: Plan, found: CandidateSet, progress: Progress, cancelled: Cancelled
 ) -> Plan:
-    progress(0.5, "Preview of the ice")
-    preview = simulate(anatomy, plan, grid_mm=PREVIEW_GRID_MM, snapshot_s=1e6, cancelled=cancelled)
-    length = assess(anatomy, plan, preview).finding("nerve.treated_length")
-    if length.status is not Status.STOP:
+    """The finalist that treats best, with a second probe where one does not treat the nerve."""
+    plan, treated_mm = _treats_best(anatomy, plan, found, progress, cancelled)
+    if treated_mm >= plan.limits["nerve.treated_length"].stop:
         return plan
-    said = f"In a {PREVIEW_GRID_MM:g} mm preview one probe treats {length.value:.0f} mm of the nerve"
+    said = f"In a {PREVIEW_GRID_MM:g} mm preview one probe treats {treated_mm:.0f} mm of the nerve"
     try:
         more = add_probe(anatomy, plan, found)
     except PlanningError as error:
-        note = f"{said}. {error}"
-        return replace(plan, explanation=(*plan.explanation, note))
+        return replace(plan, explanation=(*plan.explanation, f"{said}. {error}"))
     return replace(more, explanation=(f"{said}; a second probe was added.", *more.explanation))
 
 

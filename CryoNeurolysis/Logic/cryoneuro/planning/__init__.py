@@ -2,7 +2,7 @@
 
 from .clearance import clearance_words, exact_clearances, shaft_gap_mm
 from .console import ConsolePose, console_pose
-from .plan import add_probe, manual_plan, plan_paths, with_probe
+from .plan import add_probe, finalists, manual_plan, plan_paths, with_probe
 
 __all__ = [
     "ConsolePose",
@@ -10,6 +10,7 @@ __all__ = [
     "clearance_words",
     "console_pose",
     "exact_clearances",
+    "finalists",
     "manual_plan",
     "plan_paths",
     "shaft_gap_mm",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +38,7 @@ from .sweep import sweep
 _FINALISTS = 200
 _OPPOSITE = -0.7
 """Cosine between the sides on which two probes pass the nerve: at least about 135 degrees apart."""
+_TIPS_APART_MM = 1.5
 _APART_MM = 4.0
 """Two probes in a plexus enter it at least this far apart along it."""
 
@@ -86,6 +87,24 @@ def plan_paths(
     return first, found
 
 
+def finalists(anatomy: Anatomy, plan: Plan, found: CandidateSet, count: int) -> tuple[Plan, ...]:
+    """The plan and the next best ones whose tips lie apart from one another, all confirmed by exact distances.
+
+    Args:
+        found: as plan_paths returned it with the plan.
+        count: at most so many, the plan included.
+    """
+    only = plan.probes[0]
+    chosen = [plan]
+    tips = [only.trajectory.tip_ras_mm]
+    for other in _confirmed(anatomy, plan.nerve, only.probe, plan.protocol, plan.limits, found, first=None, apart=tips):
+        chosen.append(other)
+        tips.append(other.probes[0].trajectory.tip_ras_mm)
+        if len(chosen) >= count:
+            break
+    return tuple(chosen)
+
+
 def add_probe(anatomy: Anatomy, plan: Plan, found: CandidateSet) -> Plan:
     """The plan with a second probe laid where it adds to the first, from the paths that were tried already.
 
@@ -112,10 +131,12 @@ def _confirmed(
     limits: Limits,
     found: CandidateSet,
     first: Plan | None,
+    apart: Sequence[npt.NDArray[np.float64]] = (),
 ) -> Iterator[Plan]:
     """Plans in the order of rank whose clearances hold by exact distances.
 
-    With a first plan, only paths that complement it and keep their distance from the first probe.
+    With a first plan, only paths that complement it and keep their distance from the first probe. `apart` holds tips
+    that others must not come near; it may grow while this runs.
     """
     record = nerve_record(nerve.target_id)
     tried = 0
@@ -127,6 +148,8 @@ def _confirmed(
                 continue
             if shaft_gap_mm(trajectory, other) - probe.diameter_mm < limits["path.probe_gap"].stop:
                 continue
+        if any(np.linalg.norm(trajectory.tip_ras_mm - tip) < _TIPS_APART_MM for tip in apart):
+            continue
         tried += 1
         if tried > _FINALISTS:
             return

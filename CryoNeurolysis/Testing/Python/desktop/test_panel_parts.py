@@ -108,6 +108,60 @@ def test_an_abandoned_job_says_nothing_more(job: BackgroundJob) -> None:
     assert seen == [] and not job.isRunning()
 
 
+def test_an_abandoned_job_stays_stopped_when_the_next_one_starts(job: BackgroundJob) -> None:
+    ended = threading.Event()
+
+    def first(progress, cancelled):
+        while not cancelled():
+            time.sleep(0.002)
+        ended.set()
+
+    job.start(first, print, print, print)
+    job.abandon()
+    job.start(lambda p, c: time.sleep(0.05), print, lambda r: None, print)
+    assert ended.wait(2.0)
+    until(job)
+
+
+def test_close_waits_for_the_job(job: BackgroundJob) -> None:
+    ended = threading.Event()
+
+    def work(progress, cancelled):
+        while not cancelled():
+            time.sleep(0.002)
+        time.sleep(0.1)
+        ended.set()
+
+    job.start(work, print, print, print)
+    job.close()
+    assert ended.is_set()
+
+
+def test_a_job_runs_although_the_event_loop_keeps_pythons_lock(job: BackgroundJob) -> None:
+    """Slicer's event loop waits with the lock held. Emulated by a foreign sleep that does not give it up."""
+    import ctypes
+
+    held_sleep = ctypes.PyDLL(None).usleep
+    counted = []
+
+    def work(progress, cancelled):
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            counted.append(sum(range(200)))
+
+    job.start(work, print, lambda r: None, print)
+    while job.isRunning():
+        held_sleep(job._timer.interval * 1000)
+        job.poll()
+    # Without the handing over the thread gets the lock only between two waits and counts a few hundred times.
+    free = 0
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        sum(range(200))
+        free += 1
+    assert len(counted) > 0.25 * 5 * free
+
+
 def test_the_straight_line_on_a_scene(phantom: Phantom) -> None:
     with HeadlessHost() as host:
         volume = ctNode(host.scene, phantom.ct)
@@ -121,6 +175,17 @@ def test_the_straight_line_on_a_scene(phantom: Phantom) -> None:
         runner.show(frozen, volume)
         names = [host.scene.GetNthNode(n).GetName() for n in range(host.scene.GetNumberOfNodes())]
         assert names.count("Anatomy") == 1, "showing again must replace, not add"
+        count = host.scene.GetNumberOfNodes()
+        runner.show(frozen, volume)
+        assert host.scene.GetNumberOfNodes() == count, "nothing is left behind"
+        hierarchy = host.scene.GetSubjectHierarchyNode()
+        folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(runner.nodes.segmentation))
+        assert "CryoNeurolysis" in hierarchy.GetItemName(folder)
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume)) != folder, "the CT stays where it was"
+        with pytest.raises(CancelledError):
+            runner.freeze(case, lambda f, t: None, lambda: True)
+        with pytest.raises(ImageError, match="no longer in the scene"):
+            runner.show(frozen, None)
         assert runner.showTime(2).endswith("min") and "VERDICT" in runner.text()
         assert runner.nodes is not None
         points = runner.nodes.isotherms[0.0].GetPolyData().GetNumberOfPoints()

@@ -117,6 +117,15 @@ def test_a_volume_node_becomes_the_same_ct(host, assessed_case: Case) -> None:
     node.SetAndObserveTransformNodeID(transform.GetID())
     with pytest.raises(ImageError, match="transform"):
         ctFromNode(node)
+    node.SetAndObserveTransformNodeID(None)
+    color_node = host.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    color_image = vtk.vtkImageData()
+    color_image.SetDimensions(3, 3, 3)
+    color_image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
+    color_node.SetAndObserveImageData(color_image)
+    with pytest.raises(ImageError, match="several values"):
+        ctFromNode(color_node)
+    host.scene.RemoveNode(color_node)
     with pytest.raises(ImageError, match="No CT"):
         ctFromNode(None)
     host.scene.RemoveNode(node)
