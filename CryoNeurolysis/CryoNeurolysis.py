@@ -70,8 +70,15 @@ def registerSampleData() -> None:
         fileNames=[],
         nodeNames=[],
         loadFiles=[],
-        customDownloader=lambda source: CryoNeurolysisLogic().makePhantom(),
+        customDownloader=loadPhantom,
     )
+
+
+def loadPhantom(source=None) -> vtkMRMLScalarVolumeNode:
+    """Make the phantom and show it, as Sample Data does with what it downloads."""
+    node = CryoNeurolysisLogic().makePhantom()
+    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    return node
 
 
 #
@@ -418,7 +425,6 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
 
         node = ctNode(slicer.mrmlScene, make_phantom().ct)
         node.SetName(PHANTOM_NAME)
-        slicer.util.setSliceViewerLayers(background=node, fit=True)
         return node
 
 
