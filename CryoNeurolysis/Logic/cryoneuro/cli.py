@@ -9,19 +9,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
-import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import __version__
 from .anatomy import segment
-from .anatomy.segment import DEFAULT_GRID_MM
+from .cli_parser import EXIT_CHECK_FAILED, Action, build_parser
 from .console import Reporter, summary
 from .imaging import LabelMap, demo_ct_files, list_series, make_phantom, read_ct, read_label_map
 from .imaging.demo import CITATION
@@ -31,7 +28,6 @@ from .pipeline import Request, new_case, plan_step, points_of, simulate_step
 from .report import Picture, build_report, report_numbers, write_report
 from .session import check_target, event, load_case, save_case
 
-EXIT_CHECK_FAILED = 20
 DEMO_TARGETS = ("celiac_plexus", "intercostal")
 RENDERERS = "cryoneuro.renderers"
 """Entry points that draw a case: render(case, folder, progress) -> sequence of (png path, caption)."""
@@ -39,7 +35,7 @@ RENDERERS = "cryoneuro.renderers"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    parser = _parser()
+    parser = build_parser(_ACTIONS, __doc__.split("\n\n", 1)[1])
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.action(arguments))
@@ -58,111 +54,6 @@ def _fail(arguments: argparse.Namespace, sentence: str, code: int) -> int:
         print(json.dumps({"error": sentence, "exit_code": code}))
     print(f"cryoneuro: {sentence}", file=sys.stderr)
     return code
-
-
-def _numbers(text: str) -> tuple[float, float, float]:
-    try:
-        values = [float(v) for v in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != 3 or not all(math.isfinite(v) for v in values):
-        raise argparse.ArgumentTypeError(f"'{text}' is no point; write R,A,S in mm, like -41.2,10,-275")
-    return (values[0], values[1], values[2])
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cryoneuro",
-        description="Plan, simulate and assess CT-guided cryoneurolysis. Research software, not a medical device.",
-        epilog=__doc__.split("\n\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"cryoneuro {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(action=action)
-        # Otherwise every point on the patient's left, which begins with a minus, is taken for an option.
-        sub._negative_number_matcher = re.compile(r"^-\.?\d[\d.,eE+-]*$")
-        sub.add_argument("--json", action="store_true", help="print JSON for machines on stdout, nothing else")
-        return sub
-
-    def source(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("ct", help="DICOM folder, NRRD, MHA or NIfTI file, or the word phantom")
-        sub.add_argument("--series", metavar="UID", help="which DICOM series, by the start of its UID")
-
-    def labels(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--labels", metavar="FILE", help="label map with TotalSegmentator names, on any grid")
-        sub.add_argument("--names", metavar="FILE", help="names of the labels, JSON or CSV")
-        sub.add_argument("--grid-mm", type=float, default=DEFAULT_GRID_MM, help="anatomy grid (default %(default)s)")
-
-    def target(sub: argparse.ArgumentParser, required: bool) -> None:
-        sub.add_argument("--target", required=required, help="nerve target; cryoneuro list nerves")
-        sub.add_argument("--side", choices=("left", "right"), default="left")
-        sub.add_argument("--level", type=int, help="number of the rib, where labels number the ribs")
-        sub.add_argument("--points", nargs="+", type=_numbers, metavar="R,A,S", help="course of the nerve, RAS mm")
-        sub.add_argument("--entry", type=_numbers, metavar="R,A,S", help="skin entry of a path of your own, RAS mm")
-        sub.add_argument("--tip", type=_numbers, metavar="R,A,S", help="tip of a path of your own, RAS mm")
-        sub.add_argument("--probe", help="probe; cryoneuro list probes")
-        sub.add_argument("--protocol", help="protocol, like 3-1-3; cryoneuro list protocols")
-        sub.add_argument("--probes", type=int, choices=(1, 2), help="how many; by default a second one when needed")
-        sub.add_argument(
-            "--not-in-field",
-            nargs="+",
-            default=[],
-            metavar="GROUP",
-            help="structures that you say are not in the field",
-        )
-
-    def thermal(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--thermal-grid-mm", type=float, default=1.0, help="thermal grid (default %(default)s)")
-
-    def pictures(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--no-pictures", action="store_true", help="no rendering, no scene file")
-        sub.add_argument("--check", action="store_true", help=f"exit {EXIT_CHECK_FAILED} unless treated and safe")
-
-    sub = command("demo", _demo, "Run the whole line on a public CT, a CT of yours, or a synthetic phantom.")
-    sub.add_argument("--phantom", action="store_true", help="synthetic body, no download")
-    sub.add_argument("--ct", help="a CT of yours instead of the public one")
-    labels(sub)
-    sub.add_argument("--series", metavar="UID", help="which DICOM series, by the start of its UID")
-    target(sub, required=False)
-    thermal(sub)
-    pictures(sub)
-    sub.add_argument("--output", default="demo-results", help="folder for the results (default %(default)s)")
-
-    sub = command("info", _info, "Say what a CT is, or why it cannot be used.")
-    source(sub)
-
-    sub = command("segment", _segment, "Segment a CT into a new case folder.")
-    source(sub)
-    labels(sub)
-    sub.add_argument("--output", required=True, help="case folder to make")
-
-    sub = command("plan", _plan, "Plan the path to a nerve in a case folder.")
-    sub.add_argument("case", help="case folder")
-    target(sub, required=True)
-
-    sub = command("simulate", _simulate, "Simulate and assess the plan of a case folder.")
-    sub.add_argument("case", help="case folder")
-    thermal(sub)
-
-    sub = command("run", _run, "From a CT to the report in one go.")
-    source(sub)
-    labels(sub)
-    target(sub, required=True)
-    thermal(sub)
-    pictures(sub)
-    sub.add_argument("--output", required=True, help="case folder to make")
-
-    sub = command("report", _report, "Draw the pictures and write the report of a case folder.")
-    sub.add_argument("case", help="case folder")
-    pictures(sub)
-
-    sub = command("list", _list, "List what the program knows.")
-    sub.add_argument("what", choices=("nerves", "probes", "protocols"))
-    return parser
 
 
 def _read(arguments: argparse.Namespace, reporter: Reporter) -> CtVolume:
@@ -482,3 +373,15 @@ def _list(arguments: argparse.Namespace) -> int:
         for identifier, text in rows:
             print(f"{identifier:30} {text}")
     return 0
+
+
+_ACTIONS: Mapping[str, Action] = {
+    "demo": _demo,
+    "info": _info,
+    "segment": _segment,
+    "plan": _plan,
+    "simulate": _simulate,
+    "run": _run,
+    "report": _report,
+    "list": _list,
+}

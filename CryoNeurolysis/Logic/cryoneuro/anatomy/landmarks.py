@@ -60,13 +60,11 @@ class AortaCourse:
         k: slices (N,), ascending.
         center_ra_mm: (N, 2).
         radius_mm: (N,) of the circle of equal area.
-        from_contrast: seen by its contrast, not from imported labels.
     """
 
     k: npt.NDArray[np.int64]
     center_ra_mm: npt.NDArray[np.float64]
     radius_mm: npt.NDArray[np.float64]
-    from_contrast: bool
 
 
 def aorta_course(anatomy: Anatomy) -> AortaCourse:
@@ -109,9 +107,7 @@ def aorta_course(anatomy: Anatomy) -> AortaCourse:
             rows.append((k, best[1], best[2]))
     if len(rows) * spacing < 20.0:
         raise AnatomyError("The aorta could not be followed in front of the spine; give the nerve course as points.")
-    return AortaCourse(
-        np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]), imported is None
-    )
+    return AortaCourse(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
 
 
 def _round_part(mask: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from .catalog import (
     tissue,
     tissues,
 )
-from .nerves import NeighborRecord, NerveRecord, nerve, nerves
+from .nerves import NeighborRecord, NerveRecord, limits_for, nerve, nerves
 from .records import data_folder, load_records
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "constant",
     "data_folder",
     "limits",
+    "limits_for",
     "load_records",
     "nerve",
     "nerves",

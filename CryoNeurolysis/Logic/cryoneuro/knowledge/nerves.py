@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from ..model import KnowledgeError
+from ..model import KnowledgeError, Limits
+from .catalog import limits
 from .records import find_record, load_records
 
 COMPOSITIONS = ("sensory", "motor", "mixed", "autonomic", "autonomic_sensory")
@@ -146,3 +147,14 @@ def nerve(name: str) -> NerveRecord:
         KnowledgeError: there is none; the message offers the nearest.
     """
     return _nerve(find_record("nerve target", name, load_records("nerves")))
+
+
+def limits_for(record: NerveRecord) -> Limits:
+    """The default limits with the treated length that this nerve needs."""
+    items = tuple(
+        replace(item, stop=record.minimum_treated_length_mm, warning=record.desired_treated_length_mm)
+        if item.id == "nerve.treated_length"
+        else item
+        for item in limits().items
+    )
+    return Limits(items)

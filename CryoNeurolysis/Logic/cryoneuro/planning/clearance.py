@@ -11,7 +11,6 @@ from ..knowledge import NerveRecord
 from ..model import Anatomy, Clearance, Limits, Nerve, Structure, StructureRole, Trajectory, VolumeGeometry
 
 NOT_AVOIDED = ("body", "unmeasured", "muscle", "skin")
-_FAR_MM = 200.0
 
 
 _SEEN_MM = 60.0

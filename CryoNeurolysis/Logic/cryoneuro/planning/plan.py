@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from ..anatomy import skin_entries
 from ..imaging import sample
-from ..knowledge import NerveRecord
-from ..knowledge import limits as default_limits
+from ..knowledge import NerveRecord, limits_for
 from ..knowledge import nerve as nerve_record
 from ..model import (
     Anatomy,
@@ -65,8 +64,8 @@ def plan_paths(
         PlanningError: the nerve lies outside the body, no skin is in view, or no path holds every limit; then the
             message names the limit that stands in the way and by how much.
     """
-    limits = limits or default_limits()
     record = nerve_record(nerve.target_id)
+    limits = limits or limits_for(record)
     _check_nerve(anatomy, nerve)
     candidates = make_candidates(anatomy, nerve, record, probe, limits)
     progress(0.1, f"{len(candidates.entry_ras_mm)} paths")
@@ -200,8 +199,8 @@ def manual_plan(
     Raises:
         PlanningError: entry and tip are no points, or the tip lies outside the body.
     """
-    limits = limits or default_limits()
     record = nerve_record(nerve.target_id)
+    limits = limits or limits_for(record)
     _check_nerve(anatomy, nerve)
     trajectory = Trajectory(np.asarray(entry_ras_mm, dtype=float), np.asarray(tip_ras_mm, dtype=float))
     if not _inside_body(anatomy, trajectory.tip_ras_mm[None])[0]:

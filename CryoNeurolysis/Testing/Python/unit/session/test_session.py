@@ -17,8 +17,9 @@ import pytest
 import SimpleITK as sitk
 from cryoneuro.imaging import write_volume
 from cryoneuro.model import Case, CaseError, Plan, VolumeGeometry, content_hash
-from cryoneuro.session import check_target, event, folder, load_case, read_events, save_case
+from cryoneuro.session import check_target, event, load_case, read_events, save, save_case
 from cryoneuro.session.codec import from_json, to_json
+from cryoneuro.session.place import old_name
 
 
 @pytest.fixture
@@ -100,11 +101,11 @@ def test_names_that_cannot_be_are_sentences(tmp_path: Path, name: str) -> None:
 
 
 def test_a_crash_between_the_renames_loses_nothing(assessed_case: Case, saved: Path) -> None:
-    saved.rename(folder._old_name(saved))
+    saved.rename(old_name(saved))
     loaded, _ = load_case(saved)
     assert content_hash(loaded.plan) == content_hash(assessed_case.plan)
     save_case(loaded, saved)
-    assert load_case(saved)[0].assessment is not None and not folder._old_name(saved).exists()
+    assert load_case(saved)[0].assessment is not None and not old_name(saved).exists()
 
 
 def test_killed_while_writing_the_last_state_loads(saved: Path) -> None:
@@ -132,14 +133,14 @@ def test_killed_while_writing_the_last_state_loads(saved: Path) -> None:
 
 def test_full_disk_changes_nothing(assessed_case: Case, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = {"n": 0}
-    real = folder.write_volume
+    real = save.write_volume
 
     def full(*args: object) -> None:
         calls["n"] += 1
         real(*args)  # type: ignore[arg-type]
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(folder, "write_volume", full)
+    monkeypatch.setattr(save, "write_volume", full)
     with pytest.raises(CaseError, match="disk is full"):
         save_case(changed(assessed_case, "other"), saved)
     assert calls["n"] == 1

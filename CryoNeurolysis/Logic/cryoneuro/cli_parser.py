@@ -1,0 +1,120 @@
+"""What the command line understands."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable, Mapping
+
+from . import __version__
+from .anatomy.segment import DEFAULT_GRID_MM
+
+EXIT_CHECK_FAILED = 20
+Action = Callable[[argparse.Namespace], int]
+
+
+def _numbers(text: str) -> tuple[float, float, float]:
+    try:
+        values = [float(v) for v in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 3 or not all(math.isfinite(v) for v in values):
+        raise argparse.ArgumentTypeError(f"'{text}' is no point; write R,A,S in mm, like -41.2,10,-275")
+    return (values[0], values[1], values[2])
+
+
+def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.ArgumentParser:
+    """The parser; each command calls the action of its name."""
+    parser = argparse.ArgumentParser(
+        prog="cryoneuro",
+        description="Plan, simulate and assess CT-guided cryoneurolysis. Research software, not a medical device.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cryoneuro {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(action=actions[name])
+        # Otherwise every point on the patient's left, which begins with a minus, is taken for an option.
+        sub._negative_number_matcher = re.compile(r"^-\.?\d[\d.,eE+-]*$")
+        sub.add_argument("--json", action="store_true", help="print JSON for machines on stdout, nothing else")
+        return sub
+
+    def source(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("ct", help="DICOM folder, NRRD, MHA or NIfTI file, or the word phantom")
+        sub.add_argument("--series", metavar="UID", help="which DICOM series, by the start of its UID")
+
+    def labels(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--labels", metavar="FILE", help="label map with TotalSegmentator names, on any grid")
+        sub.add_argument("--names", metavar="FILE", help="names of the labels, JSON or CSV")
+        sub.add_argument("--grid-mm", type=float, default=DEFAULT_GRID_MM, help="anatomy grid (default %(default)s)")
+
+    def target(sub: argparse.ArgumentParser, required: bool) -> None:
+        sub.add_argument("--target", required=required, help="nerve target; cryoneuro list nerves")
+        sub.add_argument("--side", choices=("left", "right"), default="left")
+        sub.add_argument("--level", type=int, help="number of the rib, where labels number the ribs")
+        sub.add_argument("--points", nargs="+", type=_numbers, metavar="R,A,S", help="course of the nerve, RAS mm")
+        sub.add_argument("--entry", type=_numbers, metavar="R,A,S", help="skin entry of a path of your own, RAS mm")
+        sub.add_argument("--tip", type=_numbers, metavar="R,A,S", help="tip of a path of your own, RAS mm")
+        sub.add_argument("--probe", help="probe; cryoneuro list probes")
+        sub.add_argument("--protocol", help="protocol, like 3-1-3; cryoneuro list protocols")
+        sub.add_argument("--probes", type=int, choices=(1, 2), help="how many; by default a second one when needed")
+        sub.add_argument(
+            "--not-in-field",
+            nargs="+",
+            default=[],
+            metavar="GROUP",
+            help="structures that you say are not in the field",
+        )
+
+    def thermal(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--thermal-grid-mm", type=float, default=1.0, help="thermal grid (default %(default)s)")
+
+    def pictures(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--no-pictures", action="store_true", help="no rendering, no scene file")
+        sub.add_argument("--check", action="store_true", help=f"exit {EXIT_CHECK_FAILED} unless treated and safe")
+
+    sub = command("demo", "Run the whole line on a public CT, a CT of yours, or a synthetic phantom.")
+    sub.add_argument("--phantom", action="store_true", help="synthetic body, no download")
+    sub.add_argument("--ct", help="a CT of yours instead of the public one")
+    labels(sub)
+    sub.add_argument("--series", metavar="UID", help="which DICOM series, by the start of its UID")
+    target(sub, required=False)
+    thermal(sub)
+    pictures(sub)
+    sub.add_argument("--output", default="demo-results", help="folder for the results (default %(default)s)")
+
+    sub = command("info", "Say what a CT is, or why it cannot be used.")
+    source(sub)
+
+    sub = command("segment", "Segment a CT into a new case folder.")
+    source(sub)
+    labels(sub)
+    sub.add_argument("--output", required=True, help="case folder to make")
+
+    sub = command("plan", "Plan the path to a nerve in a case folder.")
+    sub.add_argument("case", help="case folder")
+    target(sub, required=True)
+
+    sub = command("simulate", "Simulate and assess the plan of a case folder.")
+    sub.add_argument("case", help="case folder")
+    thermal(sub)
+
+    sub = command("run", "From a CT to the report in one go.")
+    source(sub)
+    labels(sub)
+    target(sub, required=True)
+    thermal(sub)
+    pictures(sub)
+    sub.add_argument("--output", required=True, help="case folder to make")
+
+    sub = command("report", "Draw the pictures and write the report of a case folder.")
+    sub.add_argument("case", help="case folder")
+    pictures(sub)
+
+    sub = command("list", "List what the program knows.")
+    sub.add_argument("what", choices=("nerves", "probes", "protocols"))
+    return parser
