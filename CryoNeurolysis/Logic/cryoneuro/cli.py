@@ -176,7 +176,8 @@ def _whole(
     else:
         for case, folder, own in cases:
             print()
-            print(summary(case, seconds | own, f"{folder} (report/report.html, scene.mrb)"))
+            scene = ", scene.mrb" if (folder / "scene.mrb").is_file() else ""
+            print(summary(case, seconds | own, f"{folder} (report/report.html{scene})"))
         for text in (*base.ct.warnings, *(base.anatomy.notes if base.anatomy else ()), *credit_lines):
             print(f"Note       {text}")
     for name, what in failures:

@@ -73,5 +73,5 @@ def explain_failure(found: CandidateSet) -> str:
     nearest = " and ".join(blocking) if blocking else "it passes the sweep"
     return (
         f"No path holds every limit ({len(found)} tried; rejected because: {top}). "
-        f"The nearest miss: {nearest}. Relax that, move the target, or choose another probe."
+        f"The nearest miss: {nearest}. Relax what stands in the way, move the target, or choose another probe."
     )
