@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from scipy import ndimage
+
 from ..imaging import WorkingCt
 from ..knowledge import constant
 from ..model import AnatomyError
@@ -34,4 +37,30 @@ def find_body(ct: WorkingCt) -> Mask:
     near = dilate(core, 1).repeat(step, 0).repeat(step, 1).repeat(step, 2)[: shape[0], : shape[1], : shape[2]]
     grown = dense.copy()
     grown[: near.shape[0], : near.shape[1], : near.shape[2]] &= near
-    return fill_axial_holes(largest(grown))
+    return fill_axial_holes(_sealed_at_the_edge(largest(grown)))
+
+
+def _sealed_at_the_edge(body: Mask) -> Mask:
+    """Close what the image's side faces cut open: gas that body surrounds on a face belongs inside, lung or bowel alike.
+
+    Left out of the body, the inner wall of a lung would pass for skin. CT numbers cannot tell: table foam is as light.
+    """
+    sealed = body.copy()
+    for axis in (1, 2):
+        used = np.flatnonzero(body.any(axis=(0, 3 - axis)))
+        for index in (used[0], used[-1]):
+            face = sealed[:, index] if axis == 1 else sealed[:, :, index]
+            k = np.flatnonzero(face.any(axis=1))
+            part = face[k[0] : k[-1] + 1]
+            # Above and below the image the body goes on: close the first and last row from their one end to the other.
+            part |= ndimage.binary_fill_holes(np.vstack([_between_ends(part[0]), part, _between_ends(part[-1])]))[1:-1]
+    return sealed
+
+
+def _between_ends(row: Mask) -> Mask:
+    """A row (n,) that is filled from its first to its last true place, as (1, n)."""
+    filled = np.zeros((1, len(row)), bool)
+    used = np.flatnonzero(row)
+    if len(used):
+        filled[0, used[0] : used[-1] + 1] = True
+    return filled

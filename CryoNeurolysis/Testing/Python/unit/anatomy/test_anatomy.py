@@ -117,6 +117,24 @@ def test_edge_of_the_field_of_view_is_no_skin(phantom: Phantom) -> None:
     assert len(points) and points[:, 0].max() < cut_at - 3
 
 
+def test_a_lung_cut_open_by_the_field_of_view_is_lung_and_its_wall_no_skin(phantom: Phantom) -> None:
+    """Cut off the patient's left side through lung and bowel, and the ends, where the phantom stops and patients do not."""
+    ct = phantom.ct
+    i = round(ct.geometry.ras_to_ijk([-70.0, 0, 0])[0, 0])
+    low, high = (round(ct.geometry.ras_to_ijk([0, 0, s])[0, 2]) for s in (-74.0, 74.0))
+    matrix = ct.geometry.ijk_to_ras.copy()
+    matrix[:3, 3] = ct.geometry.ijk_to_ras_mm([0, 0, low])[0]
+    part = ct.array_kji[low:high, :, :i].copy()
+    cut = CtVolume(part, VolumeGeometry(part.shape, matrix))
+    anatomy = segment(cut, grid_mm=2.0)
+    lung = anatomy.structure("lung_left").mask_kji
+    wanted = truth(phantom, anatomy, "lung_lower_lobe_left") & ~anatomy.structure("unmeasured").mask_kji
+    assert (lung & wanted).sum() > 0.9 * wanted.sum()
+    points = skin_entries(anatomy).points_ras_mm
+    side = points[np.abs(points[:, 2]) < 70]
+    assert np.abs(np.hypot(side[:, 0] / 150, side[:, 1] / 105) - 1).max() < 0.03, "skin lies on the outer ellipse only"
+
+
 def test_tissue_map(phantom: Phantom, phantom_anatomy: Anatomy) -> None:
     labels = phantom_anatomy.tissue.labels_kji
     assert (labels[~phantom_anatomy.body_kji] == 0).all()
