@@ -11,7 +11,7 @@ from typing import Any
 
 from cryoneuro.anatomy import segment
 from cryoneuro.console import summary
-from cryoneuro.model import CancelledError, Case, CryoNeuroError, CtVolume, ImageError, content_hash
+from cryoneuro.model import CancelledError, Case, CtVolume, ImageError, content_hash
 from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
 
 from ..scene.case_scene import CaseNodes, buildCase, removeCase
@@ -98,6 +98,3 @@ class CaseRunner:
             removeCase(self.scene, self.nodes)
         self.nodes = None
         self.case = None
-
-
-__all__ = ["CaseRunner", "CryoNeuroError", "Request"]

@@ -68,16 +68,8 @@ class _View:
     def rows(self, lines: list[tuple[str, tuple[float, float, float]]], top: bool) -> None:
         """Colored lines of text with a dark ground, in the lower or upper left corner, first line on top."""
         for number, (words, rgb) in enumerate(lines):
-            actor = vtk.vtkTextActor()
-            actor.SetInput(words)
-            style = actor.GetTextProperty()
-            style.SetColor(*rgb)
-            style.SetFontSize(15)
-            style.SetBackgroundColor(0, 0, 0)
-            style.SetBackgroundOpacity(0.65)
             y = self.size[1] - _LINE_PX * (number + 1) - 4 if top else 8 + _LINE_PX * (len(lines) - 1 - number)
-            actor.SetPosition(8, y)
-            self.renderer.AddViewProp(actor)
+            self._text(words, 8, y, 15).SetColor(*rgb)
 
     def letters(self, left: str, right: str, top: str, bottom: str) -> None:
         """Directions of the patient at the four edges."""
@@ -86,15 +78,21 @@ class _View:
             (left, 10, height / 2), (right, width - 22, height / 2),
             (top, width / 2, height - 24), (bottom, width / 2, 8),
         ):  # fmt: skip
-            actor = vtk.vtkTextActor()
-            actor.SetInput(words)
-            actor.GetTextProperty().SetFontSize(18)
-            actor.GetTextProperty().BoldOn()
-            actor.GetTextProperty().SetColor(1.0, 0.85, 0.3)
-            actor.GetTextProperty().SetBackgroundColor(0, 0, 0)
-            actor.GetTextProperty().SetBackgroundOpacity(0.65)
-            actor.SetPosition(x, y)
-            self.renderer.AddViewProp(actor)
+            style = self._text(words, x, y, 18)
+            style.BoldOn()
+            style.SetColor(1.0, 0.85, 0.3)
+
+    def _text(self, words: str, x: float, y: float, size: int) -> Any:
+        """Words on a dark ground at pixel (x, y), legible over any picture; returns their text property."""
+        actor = vtk.vtkTextActor()
+        actor.SetInput(words)
+        actor.SetPosition(x, y)
+        style = actor.GetTextProperty()
+        style.SetFontSize(size)
+        style.SetBackgroundColor(0, 0, 0)
+        style.SetBackgroundOpacity(0.65)
+        self.renderer.AddViewProp(actor)
+        return style
 
     def close(self) -> None:
         """Let go of the scene and the window."""
@@ -197,15 +195,8 @@ class SliceView(_View):
         bar = vtk.vtkActor2D()
         bar.SetMapper(mapper)
         bar.GetProperty().SetLineWidth(3)
-        text = vtk.vtkTextActor()
-        text.SetInput(f"{length_mm:g} mm")
-        text.GetTextProperty().SetFontSize(14)
-        text.GetTextProperty().SetBackgroundColor(0, 0, 0)
-        text.GetTextProperty().SetBackgroundOpacity(0.65)
-        text.GetTextProperty().SetJustificationToRight()
-        text.SetPosition(right, 26)
         self.renderer.AddViewProp(bar)
-        self.renderer.AddViewProp(text)
+        self._text(f"{length_mm:g} mm", right, 26, 14).SetJustificationToRight()
 
 
 class ThreeDView(_View):

@@ -91,11 +91,9 @@ def _disc_t12_l1(anatomy: Anatomy, s_of: npt.NDArray[np.float64]) -> float | Non
 def _uppermost_branch(
     anatomy: Anatomy, aorta: AortaCourse, s_of: npt.NDArray[np.float64], numbered_s: float | None
 ) -> float | None:
-    vessel = union_of(anatomy, "vessel")
-    if vessel is None:
+    if all(s.group != "vessel" for s in anatomy.structures):
         return None
-    computed = [s.mask_kji for s in anatomy.structures if s.group in ("vessel", "aorta")]
-    vessel = np.logical_or.reduce(computed)
+    vessel = np.logical_or.reduce([s.mask_kji for s in anatomy.structures if s.group in ("vessel", "aorta")])
     geometry = anatomy.geometry
     spacing = geometry.spacing_mm[0]
     reach = np.zeros(len(aorta.k))

@@ -86,19 +86,22 @@ def _header(path: Path) -> SliceHeader | None:
 
 def scan_folder(folder: Path) -> dict[str, list[SliceHeader]]:
     """Image headers of a folder by series UID; files that are no DICOM images are passed over."""
-    found: dict[str, list[SliceHeader]] = {}
+    return _scan(folder)[0]
+
+
+def _scan(folder: Path) -> tuple[dict[str, list[SliceHeader]], list[str]]:
+    """Headers by series UID, and the names of DICOM files that are damaged or no images; each file is opened once."""
+    series: dict[str, list[SliceHeader]] = {}
+    unread = []
     for path in sorted(p for p in folder.iterdir() if p.is_file() and p.stat().st_size > 132):
-        if is_dicom(path):
-            header = _header(path)
-            if header is not None:
-                found.setdefault(header.series_uid, []).append(header)
-    return found
-
-
-def unreadable(folder: Path) -> list[str]:
-    """Names of DICOM files that are damaged or no images."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.stat().st_size > 132)
-    return [p.name for p in files if is_dicom(p) and p.name != "DICOMDIR" and _header(p) is None]
+        if not is_dicom(path):
+            continue
+        header = _header(path)
+        if header is not None:
+            series.setdefault(header.series_uid, []).append(header)
+        elif path.name != "DICOMDIR":
+            unread.append(path.name)
+    return series, unread
 
 
 def series_text(files: list[SliceHeader]) -> str:
@@ -123,12 +126,11 @@ def read_dicom_folder(
     Raises:
         ImageError: no or several series, not a CT, or a geometry that is not one regular, untilted volume.
     """
-    series = scan_folder(folder)
+    series, unread = _scan(folder)
     if not series:
         raise ImageError(f"{folder} holds no DICOM images; choose the folder that holds the slices of the CT.")
     files = _choose(folder, series, series_uid, member)
     first = files[0]
-    unread = unreadable(folder)
     if first.modality and first.modality != "CT":
         raise ImageError(
             f"The series in {folder} is a {first.modality} study, not a CT; cryoneurolysis is planned on CT."

@@ -75,6 +75,7 @@ def check_target(folder: str | Path) -> None:
 
 
 def disk_sentence(error: OSError, target: Path) -> str:
+    """What the disk refused, for the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full: the case could not be written to {target}. Free some space; nothing was changed."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -83,10 +84,12 @@ def disk_sentence(error: OSError, target: Path) -> str:
 
 
 def old_name(target: Path) -> Path:
+    """Where the last state waits while a new one takes its place."""
     return target.with_name(f".{target.name}.last")
 
 
 def last_state(target: Path) -> Path | None:
+    """The folder that holds the last whole state of a case, or None."""
     for folder in (target, old_name(target)):
         if (folder / "case.json").is_file():
             return folder
@@ -102,6 +105,7 @@ def finish_swap(target: Path) -> None:
 
 
 def swap(scratch: Path, target: Path) -> None:
+    """Put a finished state in the place of the last one, which is lost only after that."""
     old = old_name(target)
     if target.exists():
         shutil.rmtree(old, ignore_errors=True)
