@@ -36,7 +36,7 @@ fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade pip
-"$venv/bin/python" -m pip install --quiet --editable '.[cli,scene,dev]'
+"$venv/bin/python" -m pip install --quiet --editable '.[cli,fast,scene,dev]'
 
 # Offscreen rendering needs EGL and GL libraries that a bare server lacks.
 if ! "$venv/bin/python" scripts/can_render.py 2>/dev/null; then

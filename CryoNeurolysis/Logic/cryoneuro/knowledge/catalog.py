@@ -11,7 +11,11 @@ from .records import find_record, load_records
 
 @dataclass(frozen=True)
 class TissueRecord:
-    """Thermal properties of a tissue, SI units; volumetric heats in MJ/m3 as named."""
+    """Thermal properties of a tissue, SI units; volumetric heats in MJ/m3 as named.
+
+    frozen_conductivity_w_mk and frozen_volumetric_heat_mj_m3k hold at the solidus; below it conductivity rises by
+    frozen_conductivity_slope_w_mk2 and heat falls by the share frozen_heat_slope_per_k with every kelvin.
+    """
 
     id: str
     label: int
@@ -34,18 +38,40 @@ class TissueRecord:
     source: str
     confidence: str
     verified: bool
+    frozen_conductivity_slope_w_mk2: float = 0.0
+    frozen_heat_slope_per_k: float = 0.0
 
     def __post_init__(self) -> None:
         positive = ("density_kg_m3", "specific_heat_j_kgk", "conductivity_w_mk", "frozen_conductivity_w_mk")
         for name in (*positive, "frozen_volumetric_heat_mj_m3k"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < float("inf"):
                 raise KnowledgeError(f"Tissue {self.id}: {name} must be positive, but is {getattr(self, name)}.")
         for name in ("perfusion_w_m3k", "metabolic_w_m3", "latent_heat_mj_m3"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < float("inf"):
                 raise KnowledgeError(f"Tissue {self.id}: {name} must be 0 or more, but is {getattr(self, name)}.")
         if not self.solidus_c < self.liquidus_c <= 0:
             raise KnowledgeError(f"Tissue {self.id}: solidus must lie below liquidus, and liquidus at or below 0 C.")
         object.__setattr__(self, "color", tuple(self.color))
+
+
+@dataclass(frozen=True)
+class ProtectionRecord:
+    """A kind of protective manoeuvre.
+
+    Attributes:
+        tissue: id of the tissue that takes the place of what was there; None when something is held warm instead.
+        held: kept at its temperature from outside, over a surface with heat_transfer_w_m2k.
+    """
+
+    id: str
+    name: str
+    tissue: str | None
+    held: bool
+    temperature_c: float
+    heat_transfer_w_m2k: float
+    source: str
+    confidence: str
+    verified: bool
 
 
 @dataclass(frozen=True)
@@ -78,6 +104,21 @@ def tissue(tissue_id: str) -> TissueRecord:
     """
     record = find_record("tissue", tissue_id, load_records("tissues"))
     return tissues()[int(record["label"])]
+
+
+@cache
+def protections() -> tuple[ProtectionRecord, ...]:
+    """Every kind of protective manoeuvre."""
+    return tuple(ProtectionRecord(**r) for r in load_records("protections"))
+
+
+def protection(name: str) -> ProtectionRecord:
+    """The kind of manoeuvre of that id or name.
+
+    Raises:
+        KnowledgeError: there is none; the message offers the nearest.
+    """
+    return ProtectionRecord(**find_record("protection", name, load_records("protections")))
 
 
 @cache
@@ -146,7 +187,9 @@ def probe_total_mm(probe_id: str) -> float:
 def _protocol(record: object) -> Protocol:
     r: dict[str, object] = dict(record)  # type: ignore[call-overload]
     steps = tuple(
-        ProtocolStep(StepKind(s["kind"]), float(s["duration_s"]), float(s.get("duty_percent", 100.0)))
+        ProtocolStep(
+            StepKind(s["kind"]), float(s["duration_s"]), float(s.get("duty_percent", 100.0)), s.get("temperature_c")
+        )
         for s in r["steps"]  # type: ignore[attr-defined]
     )
     return Protocol(str(r["id"]), str(r["name"]), steps, str(r["source"]), str(r["confidence"]), bool(r["verified"]))

@@ -20,6 +20,7 @@ from .geometry import VolumeGeometry
 from .plan import CandidateSet, Clearance, Limit, Limits, Plan, PlannedProbe, Trajectory
 from .probe import ProbeModel, Protocol, ProtocolStep, StepKind
 from .progress import Cancelled, Progress, never_cancelled, no_progress
+from .protection import Protection
 from .thermal import ThermalRun
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "PlanningError",
     "ProbeModel",
     "Progress",
+    "Protection",
     "Protocol",
     "ProtocolStep",
     "Status",

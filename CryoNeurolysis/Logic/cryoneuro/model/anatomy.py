@@ -35,6 +35,7 @@ class Structure:
         confidence: "high", "medium" or "low".
         confirmed: a person has looked at it and agreed.
         diameter_mm: typical diameter where it acts as a heat sink, else None.
+        flow_mm_s: mean speed of the blood in it where it is known, else None.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Structure:
     confidence: str
     confirmed: bool = False
     diameter_mm: float | None = None
+    flow_mm_s: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mask_kji", frozen_array(self.mask_kji, np.bool_, 3, f"mask of {self.name}"))

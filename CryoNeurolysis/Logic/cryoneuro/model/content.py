@@ -57,6 +57,8 @@ def _feed(digest: hashlib._Hash, value: Any) -> None:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         digest.update(f"object:{type(value).__name__}:".encode())
         for field in dataclasses.fields(value):
+            if not field.metadata.get("content", True):
+                continue
             digest.update(f"field:{field.name}:".encode())
             _feed(digest, getattr(value, field.name))
     elif isinstance(value, dict):

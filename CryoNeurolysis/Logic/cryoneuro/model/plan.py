@@ -11,6 +11,7 @@ from .anatomy import Nerve
 from .content import frozen_array
 from .errors import PlanningError
 from .probe import ProbeModel, Protocol
+from .protection import Protection
 
 
 @dataclass(frozen=True)
@@ -158,10 +159,21 @@ class CandidateSet:
 
 @dataclass(frozen=True, eq=False)
 class PlannedProbe:
-    """One probe and where it lies."""
+    """One probe and where it lies.
+
+    Attributes:
+        protocol: its own schedule; None takes the plan's.
+        start_s: how long after the others it begins.
+    """
 
     probe: ProbeModel
     trajectory: Trajectory
+    protocol: Protocol | None = None
+    start_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.start_s) and self.start_s >= 0):
+            raise PlanningError(f"A probe can begin at 0 s or later, but {self.start_s} s was given.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +185,7 @@ class Plan:
         unknown: groups that the target needs and that nobody has segmented.
         explanation: sentences: why this path, what was rejected by what.
         approved_by: empty until a person approves.
+        protections: what keeps neighbors warm, and when.
     """
 
     nerve: Nerve
@@ -183,6 +196,7 @@ class Plan:
     unknown: tuple[str, ...]
     explanation: tuple[str, ...]
     approved_by: str = ""
+    protections: tuple[Protection, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.probes:
@@ -192,3 +206,12 @@ class Plan:
     def is_clear(self) -> bool:
         """Every limit holds and nothing that must be known is unknown."""
         return not self.unknown and all(c.slack_mm >= 0 for c in self.clearances if not c.unknown)
+
+    def schedule_of(self, number: int) -> Protocol:
+        """The schedule of a probe, its own or the plan's."""
+        return self.probes[number].protocol or self.protocol
+
+    @property
+    def duration_s(self) -> float:
+        """Until the last probe has done its schedule."""
+        return max(p.start_s + self.schedule_of(n).duration_s for n, p in enumerate(self.probes))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from .errors import KnowledgeError
 
@@ -21,6 +22,9 @@ class ProbeModel:
         tip_temperature_c: coldest surface temperature it settles at.
         cool_down_s: time constant of the approach to that temperature.
         active_thaw_c: surface temperature in active thaw, None when it has none.
+        cool_down: how it gets there when that was measured: (seconds, share of the way) pairs, rising from (0, 0) to a
+            share of 1; empty for the exponential of cool_down_s.
+        power_w: most heat that it can take up over its cold surface, W; None when its temperature is what is known.
     """
 
     id: str
@@ -36,10 +40,18 @@ class ProbeModel:
     source: str
     confidence: str
     verified: bool
+    cool_down: tuple[tuple[float, float], ...] = ()
+    power_w: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cool_down", tuple((float(t), float(s)) for t, s in self.cool_down))
+        times, shares = [t for t, _ in self.cool_down], [s for _, s in self.cool_down]
+        if self.cool_down and (sorted(set(times)) != times or sorted(shares) != shares or shares[-1] != 1.0):
+            raise KnowledgeError(f"Probe {self.id}: cool_down must rise in time and share and end at a share of 1.")
+        if self.power_w is not None and not (math.isfinite(self.power_w) and self.power_w > 0):
+            raise KnowledgeError(f"Probe {self.id}: power_w must be positive, but is {self.power_w}.")
         for name in ("diameter_mm", "active_length_mm", "usable_shaft_mm", "cool_down_s"):
-            if not getattr(self, name) > 0:
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise KnowledgeError(f"Probe {self.id}: {name} must be positive, but is {getattr(self, name)}.")
         if not self.cold_offset_mm >= 0:
             raise KnowledgeError(f"Probe {self.id}: cold_offset_mm must be 0 or more, but is {self.cold_offset_mm}.")
@@ -58,20 +70,31 @@ class StepKind(enum.Enum):
     """What a probe does during a step."""
 
     FREEZE = "freeze"
+    HOLD = "hold"
     PASSIVE_THAW = "passive_thaw"
     ACTIVE_THAW = "active_thaw"
 
 
 @dataclass(frozen=True)
 class ProtocolStep:
-    """One step of a schedule; duty_percent is the share of full cooling in a freeze."""
+    """One step of a schedule.
+
+    Attributes:
+        duty_percent: share of full cooling in a freeze.
+        temperature_c: surface temperature that a hold keeps, so that the probe stays stuck and the ice hardly grows.
+    """
 
     kind: StepKind
     duration_s: float
     duty_percent: float = 100.0
+    temperature_c: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.duration_s > 0:
+        if self.kind is StepKind.HOLD and not (self.temperature_c is not None and -200.0 <= self.temperature_c <= 0.0):
+            raise KnowledgeError(
+                f"A hold step needs the surface temperature to keep, -200 to 0 C, but has {self.temperature_c}."
+            )
+        if not (math.isfinite(self.duration_s) and self.duration_s > 0):
             raise KnowledgeError(f"A {self.kind.value} step must last longer than 0 s, but lasts {self.duration_s} s.")
         if not 5.0 <= self.duty_percent <= 100.0:
             raise KnowledgeError(f"The duty of a step must be 5 to 100 %, but is {self.duty_percent} %.")
@@ -79,7 +102,7 @@ class ProtocolStep:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Steps in order, the same for every probe of a plan."""
+    """Steps in order; the same for every probe of a plan unless a probe has its own."""
 
     id: str
     name: str
@@ -98,3 +121,33 @@ class Protocol:
     def duration_s(self) -> float:
         """Length of the whole schedule."""
         return sum(step.duration_s for step in self.steps)
+
+    def repeated(self, cycles: int) -> Protocol:
+        """The same steps several times over.
+
+        Raises:
+            KnowledgeError: fewer than one cycle.
+        """
+        if cycles < 1:
+            raise KnowledgeError(f"A protocol needs at least one cycle, not {cycles}.")
+        return replace(self, id=f"{self.id} x {cycles}", steps=self.steps * cycles)
+
+    def changed_from(self, now_s: float, future: tuple[ProtocolStep, ...]) -> Protocol:
+        """What was done until now_s, then other steps: a schedule edited while it runs.
+
+        Raises:
+            KnowledgeError: now_s is negative or beyond the end.
+        """
+        if not 0.0 <= now_s <= self.duration_s + 1e-6:
+            raise KnowledgeError(
+                f"The schedule can be changed between 0 and {self.duration_s:g} s, but {now_s:g} s was asked for."
+            )
+        past: list[ProtocolStep] = []
+        start = 0.0
+        for step in self.steps:
+            length = min(step.duration_s, now_s - start)
+            if length <= 1e-6:
+                break
+            past.append(replace(step, duration_s=length))
+            start += step.duration_s
+        return replace(self, id=f"{self.id}, changed at {now_s:g} s", steps=(*past, *future))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,10 @@ class ThermalRun:
         time_below_s: (M, k, j, i) float32, total time at or below each of them.
         complete: False when the run was cancelled; then everything holds up to the last snapshot.
         provenance: solver, step, assumptions; pairs of text.
+        first_below_s: (M, k, j, i) float32, first time at or below each of them; -1 where never.
+        points_ras_mm: (P, 3) thermocouples.
+        point_times_s, point_c: (N,) and (N, P), what they read.
+        checkpoints: moments from which simulate can go on with a changed schedule; they live in memory only.
     """
 
     geometry: VolumeGeometry
@@ -35,6 +40,11 @@ class ThermalRun:
     time_below_s: npt.NDArray[np.float32]
     complete: bool
     provenance: tuple[tuple[str, str], ...]
+    first_below_s: npt.NDArray[np.float32] | None = None
+    points_ras_mm: npt.NDArray[np.float64] | None = None
+    point_times_s: npt.NDArray[np.float64] | None = None
+    point_c: npt.NDArray[np.float64] | None = None
+    checkpoints: tuple[Any, ...] = field(default=(), repr=False, compare=False, metadata={"content": False})
 
     def __post_init__(self) -> None:
         for name, dtype, ndim in (
@@ -43,13 +53,19 @@ class ThermalRun:
             ("coldest_c", np.float32, 3),
             ("isotherms_c", np.float64, 1),
             ("time_below_s", np.float32, 4),
+            ("first_below_s", np.float32, 4),
+            ("points_ras_mm", np.float64, 2),
+            ("point_times_s", np.float64, 1),
+            ("point_c", np.float64, 2),
         ):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), dtype, ndim, name))
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, frozen_array(getattr(self, name), dtype, ndim, name))
         shape = self.geometry.shape_kji
         fits = (
             self.temperature_c.shape == (len(self.snapshot_times_s), *shape)
             and self.coldest_c.shape == shape
             and self.time_below_s.shape == (len(self.isotherms_c), *shape)
+            and (self.first_below_s is None or self.first_below_s.shape == self.time_below_s.shape)
         )
         if not fits:
             raise ThermalError("The arrays of a thermal run do not fit its grid.")
@@ -64,3 +80,17 @@ class ThermalRun:
         if not len(hits):
             raise ThermalError(f"The run did not watch {isotherm_c} C; it watched {list(self.isotherms_c)} C.")
         return int(hits[0])
+
+    def cooling_rate_c_min(self, warm_c: float = 0.0, cold_c: float = -20.0) -> npt.NDArray[np.float32]:
+        """Mean rate at which each place passed from one watched isotherm to the other (k, j, i), C/min; 0 where it
+        never did.
+
+        Raises:
+            ThermalError: an isotherm was not watched, or the run has no first times.
+        """
+        if self.first_below_s is None:
+            raise ThermalError("This run holds no first times; simulate it again.")
+        warm, cold = (self.first_below_s[self.isotherm_index(c)] for c in (warm_c, cold_c))
+        took = np.where((warm >= 0) & (cold > warm), cold - warm, np.float32(np.inf))
+        result: npt.NDArray[np.float32] = (np.float32(60.0 * (warm_c - cold_c)) / took).astype(np.float32)
+        return result

@@ -44,6 +44,8 @@ def from_json(kind: type[T], data: Any) -> T:
     values = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         if field.name not in data:
+            if field.default is not dataclasses.MISSING:
+                continue
             raise CaseError(f"The case lacks '{field.name}' of {kind.__name__}; it was written by another version.")
         values[field.name] = _value(hints[field.name], data[field.name])
     return kind(**values)

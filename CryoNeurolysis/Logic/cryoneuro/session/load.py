@@ -140,7 +140,15 @@ def _read_thermal(folder: Path, data: Any) -> ThermalRun:
         _four(_array(folder / "thermal" / "seconds_below.seq.nrrd", geometry, np.float32)),
         data["complete"],
         tuple((str(a), str(b)) for a, b in data["provenance"]),
+        _four(_array(folder / "thermal" / "first_below.seq.nrrd", geometry, np.float32))
+        if data.get("has_first_below")
+        else None,
+        *(_optional(data, name) for name in ("points_ras_mm", "point_times_s", "point_c")),
     )
+
+
+def _optional(data: Any, name: str) -> Any:
+    return None if data.get(name) is None else np.array(data[name])
 
 
 def _four(array: Any) -> Any:

@@ -25,7 +25,12 @@ from .segmentation import write_segmentation
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "ct": ("ct.nrrd",),
     "anatomy": ("anatomy.seg.nrrd", "tissue.nrrd"),
-    "thermal": ("thermal/coldest.nrrd", "thermal/temperature.seq.nrrd", "thermal/seconds_below.seq.nrrd"),
+    "thermal": (
+        "thermal/coldest.nrrd",
+        "thermal/temperature.seq.nrrd",
+        "thermal/seconds_below.seq.nrrd",
+        "thermal/first_below.seq.nrrd",
+    ),
 }
 _SHOWN_IN_REPORT = ("plan", "thermal", "assessment")
 _OURS = (
@@ -191,10 +196,16 @@ def _write_thermal(run: ThermalRun, folder: Path) -> dict[str, Any]:
     write_sequence(folder / "thermal" / "temperature.seq.nrrd", run.temperature_c, run.geometry, run.snapshot_times_s)
     below = folder / "thermal" / "seconds_below.seq.nrrd"
     write_sequence(below, run.time_below_s, run.geometry, run.isotherms_c, "isotherm", "C")
+    first = run.first_below_s if run.first_below_s is not None else np.full_like(run.time_below_s, -1.0)
+    write_sequence(folder / "thermal" / "first_below.seq.nrrd", first, run.geometry, run.isotherms_c, "isotherm", "C")
     return {
         "geometry": to_json(run.geometry),
         "snapshot_times_s": to_json(run.snapshot_times_s),
         "isotherms_c": to_json(run.isotherms_c),
         "complete": run.complete,
         "provenance": to_json(run.provenance),
+        "points_ras_mm": to_json(run.points_ras_mm),
+        "point_times_s": to_json(run.point_times_s),
+        "point_c": to_json(run.point_c),
+        "has_first_below": run.first_below_s is not None,
     }

@@ -1,18 +1,39 @@
 """Freezing and thawing of the patient's tissue: Pennes with latent heat, probes at any angle."""
 
+from .engine import Checkpoint, Freezing, compiled_available
+from .heat_sinks import vessel_heat_transfer_w_m2k
+from .links import ColdSurface, Link, link
+from .medium import Medium, Palette, TissueGrid, medium_from_labels, palette_of, tissue_grid
 from .near_field import near_field
-from .schedule import probe_drive
-from .simulate import cold_ends, simulate, simulation_grid
-from .solver import Properties, solve
-from .tissue import properties_from_labels
+from .probe_pose import cold_ends
+from .schedule import active_drive, probe_drive, timeline
+from .simulate import simulate, simulate_box, thermocouple_c
+from .tissue_box import TissueBox, block, simulation_grid, tissue_box
 
 __all__ = [
-    "Properties",
+    "Checkpoint",
+    "ColdSurface",
+    "Freezing",
+    "Link",
+    "Medium",
+    "Palette",
+    "TissueBox",
+    "TissueGrid",
+    "active_drive",
+    "block",
     "cold_ends",
+    "compiled_available",
+    "link",
+    "medium_from_labels",
     "near_field",
+    "palette_of",
     "probe_drive",
-    "properties_from_labels",
     "simulate",
+    "simulate_box",
     "simulation_grid",
-    "solve",
+    "thermocouple_c",
+    "timeline",
+    "tissue_box",
+    "tissue_grid",
+    "vessel_heat_transfer_w_m2k",
 ]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from ..imaging import working_geometry
-from ..knowledge import constant, tissue
+from ..imaging import sample
+from ..knowledge import TissueRecord, constant
 from ..model import (
     Anatomy,
     Cancelled,
-    ImageError,
     Plan,
     PlannedProbe,
     Progress,
+    Protocol,
     ThermalError,
     ThermalRun,
     VolumeGeometry,
@@ -21,19 +23,21 @@ from ..model import (
     no_progress,
 )
 from ..planning import shaft_gap_mm
-from .near_field import link_strengths, near_field
-from .schedule import probe_drive, timeline
-from .solver import ProbeLink, solve
-from .tissue import properties_from_labels
+from .engine import Checkpoint, Freezing
+from .medium import Medium
+from .probe_pose import cold_ends, cold_surface
+from .protections import PlacedProtection, placed_protections
+from .schedule import active_drive, probe_drive, timeline
+from .tissue_box import TissueBox, tissue_box
 
 ISOTHERMS_C = (0.0, -20.0, -40.0)
 DEFAULT_GRID_MM = 1.0
-DEFAULT_STEP_S = 4.0
-_LINK_CELLS = 4.0
-_MAX_VOXELS = 12_000_000
-_BYTES_PER_VOXEL = 150
+_MOST_BYTES = 6e9
+_BYTES_PER_VOXEL = 60
 _LONGEST_S = 7200.0
 _COARSEST_MM = 3.0
+_THINNEST_MM, _THICKEST_MM = 0.4, 3.4
+_MOST_PROBES = 8
 
 
 def simulate(
@@ -41,102 +45,257 @@ def simulate(
     plan: Plan,
     grid_mm: float = DEFAULT_GRID_MM,
     snapshot_s: float = 60.0,
-    step_s: float = DEFAULT_STEP_S,
+    step_s: float | None = None,
     progress: Progress = no_progress,
     cancelled: Cancelled = never_cancelled,
+    *,
+    points_ras_mm: npt.ArrayLike | None = None,
+    partial: Callable[[ThermalRun], None] | None = None,
+    keep_checkpoints: bool = False,
+    go_on_from: tuple[ThermalRun, float] | None = None,
+    box: TissueBox | None = None,
+    records: tuple[TissueRecord, ...] | None = None,
+    compiled: bool | None = None,
 ) -> ThermalRun:
-    """Simulate the plan's protocol for all its probes.
+    """Simulate the plan's schedules for all its probes.
 
     Args:
         grid_mm: edge of the thermal grid; 1 mm is accurate to about 0.1 mm, 2 mm is a preview.
         snapshot_s: time between kept temperature fields; starts and ends of steps are kept as well.
-        step_s: largest time step.
+        step_s: largest time step; the solver's own choice when None.
+        points_ras_mm: thermocouples (P, 3), read every second or step.
+        partial: called with the run so far at every snapshot.
+        keep_checkpoints: keep the moments from which a changed schedule can go on.
+        go_on_from: a run with checkpoints and a time in s: what happened until then is taken over, and only what comes
+            after it is computed, with the schedules of this plan.
+        box: tissue made by tissue_box for the same grid, to save making it again.
+        records: other properties for the box's tissues, in the order of their labels.
+        compiled: with numba; None takes it when it is installed.
 
     Returns:
         The run; when cancelled, what there is so far with complete=False.
 
     Raises:
-        ThermalError: a probe outside the body or through another one, a grid that does not fit in memory, a protocol
+        ThermalError: a probe outside the body or through another one, a grid that does not fit in memory, schedules
             beyond two hours, or settings that make no sense.
     """
-    for name, value in (("grid_mm", grid_mm), ("snapshot_s", snapshot_s), ("step_s", step_s)):
-        if not (np.isfinite(value) and value > 0):
-            raise ThermalError(f"{name} must be positive, but is {value}.")
-    if grid_mm > _COARSEST_MM:
-        raise ThermalError(
-            f"A thermal grid of {grid_mm:g} mm cannot show an ice ball of a few millimeters; use {_COARSEST_MM:g} mm or finer."
-        )
-    if plan.protocol.duration_s > _LONGEST_S:
-        raise ThermalError(
-            f"The protocol lasts {plan.protocol.duration_s / 60:.0f} min; protocols up to {_LONGEST_S / 60:.0f} min are "
-            "simulated. Shorten it."
-        )
-    _check_probes(anatomy, plan.probes)
-    geometry = simulation_grid(anatomy, plan.probes, grid_mm)
-    labels = tissue_on_grid(anatomy, plan, geometry)
-    properties = properties_from_labels(labels, grid_mm)
-    links = [_link(planned, geometry, grid_mm) for planned in plan.probes]
-    steps = timeline(plan.protocol)
-    total = plan.protocol.duration_s
-    changes = {round(d.end_s, 6) for d in steps}
-    marks = sorted(changes | {float(t) for t in np.arange(snapshot_s, total, snapshot_s)})
-    centers = [_center_voxel(planned, geometry) for planned in plan.probes]
-    body = constant("body_temperature_c")
-    before = [body] * len(links)
-    latest: list[float | None] = [body] * len(links)
-    active = [0]
+    _check_settings(grid_mm, snapshot_s, step_s)
+    _check_duration(plan.duration_s)
+    check_probes(anatomy, plan.probes)
+    box = tissue_box(anatomy, plan, grid_mm, round(plan.duration_s / snapshot_s) + 8) if box is None else box
+    return simulate_box(
+        box,
+        plan.probes,
+        plan.protocol,
+        snapshot_s,
+        step_s,
+        progress,
+        cancelled,
+        protections=placed_protections(anatomy, plan, box.geometry),
+        points_ras_mm=points_ras_mm,
+        partial=partial,
+        keep_checkpoints=keep_checkpoints,
+        go_on_from=go_on_from,
+        records=records,
+        compiled=compiled,
+    )
 
-    def surface(number: int, time_s: float) -> float | None:
-        drive = steps[active[0]]
-        latest[number] = probe_drive(plan.probes[number].probe, drive, time_s, before[number])
-        return latest[number]
 
-    times: list[float] = [0.0]
-    start = np.full(geometry.shape_kji, body, np.float32)
-    snapshots = [start]
-    coldest = start.copy()
-    below = np.zeros((len(ISOTHERMS_C), *geometry.shape_kji), np.float32)
+def simulate_box(
+    box: TissueBox,
+    probes: Sequence[PlannedProbe],
+    protocol: Protocol,
+    snapshot_s: float = 60.0,
+    step_s: float | None = None,
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never_cancelled,
+    *,
+    protections: Sequence[PlacedProtection] = (),
+    points_ras_mm: npt.ArrayLike | None = None,
+    partial: Callable[[ThermalRun], None] | None = None,
+    keep_checkpoints: bool = False,
+    go_on_from: tuple[ThermalRun, float] | None = None,
+    records: tuple[TissueRecord, ...] | None = None,
+    body_c: float | None = None,
+    compiled: bool | None = None,
+) -> ThermalRun:
+    """Simulate probes in a box of tissue, a patient's or a gel's (see block).
+
+    Args:
+        protocol: for every probe without one of its own.
+        body_c: temperature at the start and beyond the box; the body's when None.
+
+    The other arguments, the result and the errors are those of simulate.
+    """
+    geometry = box.geometry
+    schedules = [p.protocol or protocol for p in probes]
+    timelines = [timeline(schedule, p.start_s) for schedule, p in zip(schedules, probes, strict=True)]
+    total = max(drives[-1].end_s for drives in timelines)
+    _check_settings(box.grid.grid_mm, snapshot_s, step_s)
+    _check_duration(total)
+    check_gaps(probes)
+    changes = {round(t, 6) for drives in timelines for d in drives for t in (d.start_s, d.end_s)}
+    changes |= {round(t, 6) for item in protections for t in (item.start_s, item.end_s) if t is not None}
+    changes = {t for t in changes if 0.0 <= t <= total}
+    marks = sorted(changes - {0.0} | {float(t) for t in np.arange(snapshot_s, total, snapshot_s)} | {total})
+
+    def medium_at(time_s: float) -> Medium:
+        medium = box.grid.medium(records or box.records, body_c)
+        for item in protections:
+            if item.start_s - 1e-6 <= time_s and (item.end_s is None or time_s < item.end_s - 1e-6):
+                medium = item.applied(medium)
+        return medium
+
+    surfaces = [cold_surface(p, geometry) for p in probes]
+    powers = [np.inf if p.probe.power_w is None else p.probe.power_w for p in probes]
+    start_s = 0.0
+    begin: Checkpoint | None = None
+    earlier: ThermalRun | None = None
+    if go_on_from is not None:
+        earlier, begin = go_on_from[0], _checkpoint_before(*go_on_from, geometry)
+        start_s = begin.time_s if begin is not None else 0.0
+    freezing = Freezing(medium_at(start_s), surfaces, ISOTHERMS_C, powers, step_s, compiled)
+    body = freezing.medium.body_c
+    if begin is not None:
+        freezing.restore(begin)
+    else:
+        for item in protections:
+            if item.start_s <= 0.0 and item.filled_c is not None:
+                freezing.set_temperature(item.mask_kji, item.filled_c)
+    record = _Record(freezing, geometry, points_ras_mm, earlier, start_s)
+    before = [body if begin is None else float(begin.surfaces_c[n]) for n in range(len(surfaces))]
+    provenance = _provenance(probes, schedules, protections, freezing)
     complete = True
-    for state in solve(properties, links, surface, marks, changes, step_s):
-        np.minimum(coldest, state.temperature, out=coldest)
-        for number, isotherm in enumerate(ISOTHERMS_C):
-            below[number] += (state.temperature <= np.float32(isotherm)) * np.float32(state.step_s)
-        if any(abs(state.time_s - mark) < 1e-6 for mark in marks):
-            times.append(state.time_s)
-            snapshots.append(_rounded(state.temperature))
-            progress(state.time_s / total, f"{state.time_s / 60:.0f} of {total / 60:.0f} min simulated")
-        if active[0] + 1 < len(steps) and state.time_s >= steps[active[0]].end_s - 1e-6:
-            active[0] += 1
-            for number, center in enumerate(centers):
+
+    def run_so_far(done: bool) -> ThermalRun:
+        return record.run(done, provenance)
+
+    for mark in marks:
+        if mark <= start_s + 1e-6:
+            continue
+        now = freezing.time_s
+        drives = [active_drive(drives, now) for drives in timelines]
+        for number, drive in enumerate(drives):
+            if drive is not None and abs(drive.start_s - now) < 1e-6:
                 # A probe that was off has taken the temperature of the tissue round it.
-                cold = latest[number]
-                before[number] = float(state.temperature[center]) if cold is None else cold
-        if cancelled():
+                last = freezing.surfaces_c[number]
+                before[number] = freezing.at_middle_c(number) if np.isnan(last) else float(last)
+
+        def targets(times_s: npt.NDArray[np.float64], drives: list = drives) -> npt.NDArray[np.float64]:  # type: ignore[type-arg]
+            columns = [
+                np.full(times_s.shape, np.nan)
+                if drive is None
+                else probe_drive(probes[n].probe, drive, times_s, before[n], body)
+                for n, drive in enumerate(drives)
+            ]
+            return np.stack(columns, axis=1)
+
+        record.advance(mark, targets, cancelled)
+        record.snapshot()
+        progress(freezing.time_s / total, f"{freezing.time_s / 60:.0f} of {total / 60:.0f} min simulated")
+        if cancelled() or freezing.time_s < mark - 1e-6:
             complete = False
-            if times[-1] < state.time_s:
-                times.append(state.time_s)
-                snapshots.append(_rounded(state.temperature))
             break
-    if not np.isfinite(coldest).all():
-        raise ThermalError("The simulation did not stay finite; report this case to the developers.")
-    provenance = (
-        ("solver", "enthalpy, semi-implicit with cosine-transform filter, numpy and scipy"),
-        ("grid_mm", f"{grid_mm:g}"),
-        ("step_s", f"{step_s:g}"),
-        ("probes", "; ".join(p.probe.id for p in plan.probes)),
-        ("protocol", plan.protocol.id),
-        ("boundary", f"{body:g} C at the edge of the box, bare skin to {constant('room_temperature_c'):g} C air"),
-    )
-    return ThermalRun(
-        geometry,
-        np.array(times),
-        np.stack(snapshots),
-        _rounded(coldest),
-        np.array(ISOTHERMS_C),
-        below,
-        complete,
-        provenance,
-    )
+        if keep_checkpoints:
+            record.checkpoints.append(freezing.checkpoint())
+        if partial is not None and mark < total:
+            partial(run_so_far(False))
+        if any(abs(t - mark) < 1e-6 for item in protections for t in (item.start_s, item.end_s) if t is not None):
+            fresh = [item for item in protections if abs(item.start_s - mark) < 1e-6 and item.filled_c is not None]
+            freezing.change_medium(medium_at(mark))
+            for item in fresh:
+                freezing.set_temperature(item.mask_kji, float(item.filled_c or 0.0))
+    return run_so_far(complete)
+
+
+class _Record:
+    """What is kept of a calculation while it runs."""
+
+    def __init__(
+        self,
+        freezing: Freezing,
+        geometry: VolumeGeometry,
+        points_ras_mm: npt.ArrayLike | None,
+        earlier: ThermalRun | None,
+        start_s: float,
+    ) -> None:
+        self.freezing, self.geometry = freezing, geometry
+        self.shape = geometry.shape_kji
+        self.times: list[float] = [0.0]
+        self.fields = [np.full(self.shape, np.float32(freezing.medium.body_c))]
+        self.checkpoints: list[Checkpoint] = []
+        self.points = None if points_ras_mm is None else np.atleast_2d(np.asarray(points_ras_mm, float))
+        self.point_times: list[float] = []
+        self.point_c: list[npt.NDArray[np.float64]] = []
+        if self.points is not None:
+            if self.points.shape[1] != 3 or not np.isfinite(self.points).all():
+                raise ThermalError("Thermocouples are points (R, A, S) in mm; at least one of them is not.")
+            outside = ~geometry.contains(self.points)
+            if outside.any():
+                where = np.round(self.points[outside][0], 1).tolist()
+                raise ThermalError(
+                    f"The thermocouple at {where} lies outside the simulated box; move it or leave it out."
+                )
+            self.read()
+        if earlier is not None and start_s > 0:
+            keep = earlier.snapshot_times_s <= start_s + 1e-6
+            self.times = earlier.snapshot_times_s[keep].tolist()
+            self.fields = list(earlier.temperature_c[keep])
+            self.checkpoints = [c for c in earlier.checkpoints if c.time_s <= start_s + 1e-6]
+            if earlier.point_times_s is not None and earlier.point_c is not None and self.points is not None:
+                early = earlier.point_times_s <= start_s + 1e-6
+                self.point_times = earlier.point_times_s[early].tolist()
+                self.point_c = list(earlier.point_c[early])
+
+    def _cropped(self, field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        k, j, i = self.shape
+        result: npt.NDArray[np.float32] = field[..., :k, :j, :i]
+        return result
+
+    def read(self) -> None:
+        """Read the thermocouples."""
+        assert self.points is not None
+        self.point_times.append(self.freezing.time_s)
+        self.point_c.append(self.freezing.at_points_c(self.geometry.ras_to_ijk(self.points)[:, ::-1]))
+
+    def advance(self, mark: float, targets: Callable, cancelled: Cancelled) -> None:  # type: ignore[type-arg]
+        """Go on to a mark, reading the thermocouples on the way."""
+        if self.points is None:
+            self.freezing.advance(mark, targets, cancelled)
+            return
+        while self.freezing.time_s < mark - 1e-6:
+            self.freezing.advance(min(mark, self.freezing.time_s + 2.0), targets)
+            self.read()
+            if cancelled():
+                return
+
+    def snapshot(self) -> None:
+        """Keep the field of this moment."""
+        if self.freezing.time_s > self.times[-1] + 1e-6:
+            self.times.append(self.freezing.time_s)
+            self.fields.append(_rounded(self._cropped(self.freezing.temperature_c())))
+
+    def run(self, complete: bool, provenance: tuple[tuple[str, str], ...]) -> ThermalRun:
+        """The run so far."""
+        coldest = self._cropped(self.freezing.coldest_c())
+        below, first = (self._cropped(f) for f in (self.freezing.below_s(), self.freezing.first_s()))
+        if not (np.isfinite(coldest).all() and np.isfinite(self.fields[-1]).all()):
+            raise ThermalError("The simulation did not stay finite; report this case to the developers.")
+        return ThermalRun(
+            self.geometry,
+            np.array(self.times),
+            np.stack(self.fields),
+            np.minimum(_rounded(coldest), np.minimum.reduce(self.fields)),
+            np.array(ISOTHERMS_C),
+            np.ascontiguousarray(below),
+            complete,
+            provenance,
+            np.ascontiguousarray(first),
+            self.points,
+            np.array(self.point_times) if self.points is not None else None,
+            np.array(self.point_c) if self.points is not None else None,
+            tuple(self.checkpoints),
+        )
 
 
 def _rounded(temperature: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -145,116 +304,68 @@ def _rounded(temperature: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return result
 
 
-def cold_ends(planned: PlannedProbe) -> npt.NDArray[np.float64]:
-    """Both ends (2, 3) of the cold surface in RAS mm, the one near the tip first."""
-    path = planned.trajectory
-    offsets = np.array([planned.probe.cold_offset_mm, planned.probe.cold_offset_mm + planned.probe.active_length_mm])
-    result: npt.NDArray[np.float64] = path.tip_ras_mm - offsets[:, None] * path.direction_ras
-    return result
+def _checkpoint_before(run: ThermalRun, time_s: float, geometry: VolumeGeometry) -> Checkpoint | None:
+    if not (np.isfinite(time_s) and time_s >= 0):
+        raise ThermalError(f"A run can go on from 0 s or later, not from {time_s} s.")
+    if run.geometry != geometry:
+        raise ThermalError("The run to go on from has another grid; keep its probes and its grid, or simulate anew.")
+    found = [c for c in run.checkpoints if c.time_s <= time_s + 1e-6]
+    if not found and time_s > 0 and not run.checkpoints:
+        raise ThermalError("The run to go on from kept no checkpoints; simulate it with keep_checkpoints=True.")
+    return max(found, key=lambda c: c.time_s) if found else None
 
 
-def simulation_grid(anatomy: Anatomy, probes: tuple[PlannedProbe, ...], grid_mm: float) -> VolumeGeometry:
-    """Box of the world lattice that reaches the far field on every side of the cold surfaces.
+def _provenance(
+    probes: Sequence[PlannedProbe],
+    schedules: Sequence[Protocol],
+    protections: Sequence[PlacedProtection],
+    freezing: Freezing,
+) -> tuple[tuple[str, str], ...]:
+    compiled = type(freezing.stepper).__name__ == "CompiledStepper"
+    solver = "explicit, two rates, numba" if compiled else "semi-implicit, numpy and scipy"
+    return (
+        ("solver", f"enthalpy, fine box round the ice in a coarser grid, {solver}"),
+        ("grid_mm", f"{freezing.medium.grid_mm:g}"),
+        ("probes", "; ".join(p.probe.id for p in probes)),
+        ("protocol", "; ".join(dict.fromkeys(schedule.id for schedule in schedules))),
+        (
+            "boundary",
+            f"{freezing.medium.body_c:g} C beyond the box, bare skin to {constant('room_temperature_c'):g} C air",
+        ),
+        *(("protection", f"{item.name} from {item.start_s:g} s") for item in protections),
+    )
+
+
+def _check_settings(grid_mm: float, snapshot_s: float, step_s: float | None) -> None:
+    for name, value in (
+        ("grid_mm", grid_mm),
+        ("snapshot_s", snapshot_s),
+        ("step_s", 1.0 if step_s is None else step_s),
+    ):
+        if not (np.isfinite(value) and value > 0):
+            raise ThermalError(f"{name} must be positive, but is {value}.")
+    if grid_mm > _COARSEST_MM:
+        raise ThermalError(
+            f"A thermal grid of {grid_mm:g} mm cannot show an ice ball of a few millimeters; use {_COARSEST_MM:g} mm or finer."
+        )
+
+
+def _check_duration(duration_s: float) -> None:
+    if duration_s > _LONGEST_S:
+        raise ThermalError(
+            f"The protocol lasts {duration_s / 60:.0f} min; protocols up to {_LONGEST_S / 60:.0f} min are simulated. "
+            "Shorten it."
+        )
+
+
+def check_probes(anatomy: Anatomy, probes: Sequence[PlannedProbe]) -> None:
+    """Refuse probes that cannot be there.
 
     Raises:
-        ThermalError: the box would not fit in memory.
+        ThermalError: see check_gaps, and a cold part that is not wholly inside the body.
     """
-    ends = np.concatenate([cold_ends(p) for p in probes])
-    far = constant("far_field_mm")
-    low, high = ends.min(axis=0) - far, ends.max(axis=0) + far
-    # Air beyond the body need not be computed.
-    corners = anatomy.geometry.corners_ras_mm
-    used = np.argwhere(anatomy.body_kji.any(axis=(0,)))
-    if len(used):
-        j, i = used.min(axis=0), used.max(axis=0)
-        body_low = anatomy.geometry.ijk_to_ras_mm([j[1], j[0], 0])[0] - 3.0
-        body_high = anatomy.geometry.ijk_to_ras_mm([i[1], i[0], 0])[0] + 3.0
-        # Only where air was seen: where the image ends inside the body, tissue goes on.
-        inner_low, inner_high = corners.min(axis=0) + 6.0, corners.max(axis=0) - 6.0
-        for axis in (0, 1):
-            if body_low[axis] > inner_low[axis]:
-                low[axis] = max(low[axis], body_low[axis])
-            if body_high[axis] < inner_high[axis]:
-                high[axis] = min(high[axis], body_high[axis])
-    voxels = float(np.prod((high - low) / grid_mm + 1))
-    if voxels > _MAX_VOXELS:
-        fits = grid_mm * (voxels / _MAX_VOXELS) ** (1.0 / 3.0)
-        raise ThermalError(
-            f"At {grid_mm:g} mm the simulated box of {', '.join(f'{v:.0f}' for v in high - low)} mm needs about "
-            f"{voxels * _BYTES_PER_VOXEL / 1e9:.1f} GB; use a coarser grid, {np.ceil(fits * 10) / 10:g} mm or more."
-        )
-    try:
-        return working_geometry(low, high, grid_mm, "simulated box")
-    except ImageError as error:
-        raise ThermalError(str(error)) from error
-
-
-def tissue_on_grid(anatomy: Anatomy, plan: Plan, geometry: VolumeGeometry) -> npt.NDArray[np.uint8]:
-    """Tissue labels on the thermal grid: the anatomy's, the nerve drawn in, the unmeasured taken as soft tissue."""
-    source = anatomy.geometry
-    labels = anatomy.tissue.labels_kji
-    unmeasured = [s.mask_kji for s in anatomy.structures if s.group == "unmeasured"]
-    index = []
-    for axis, count in enumerate(geometry.shape_kji[::-1]):
-        world = geometry.ijk_to_ras[axis, 3] + np.arange(count) * geometry.spacing_mm[axis]
-        nearest = np.rint((world - source.ijk_to_ras[axis, 3]) / source.spacing_mm[axis]).astype(int)
-        # Beyond the image the patient goes on as at its edge.
-        index.append(np.clip(nearest, 0, source.shape_kji[2 - axis] - 1))
-    grid = np.ix_(index[2], index[1], index[0])
-    result: npt.NDArray[np.uint8] = labels[grid].copy()
-    muscle = tissue("muscle").label
-    for mask in unmeasured:
-        result[mask[grid]] = muscle
-    nerve = plan.nerve
-    total = float(nerve.arc_length_mm[-1])
-    spacing = geometry.spacing_mm[0]
-    reach = int(np.ceil(nerve.radius_mm / spacing)) + 1
-    offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    for point in nerve.at(np.arange(0.0, total + 0.5 * spacing, 0.5 * spacing)):
-        center = geometry.ras_to_ijk(point)[0]
-        around = np.rint(center).astype(int) + offsets
-        near = np.linalg.norm(around - center, axis=1) * spacing <= nerve.radius_mm
-        i, j, k = around[near].T
-        k_max, j_max, i_max = geometry.shape_kji
-        ok = (i >= 0) & (i < i_max) & (j >= 0) & (j < j_max) & (k >= 0) & (k < k_max)
-        inside = result[k[ok], j[ok], i[ok]] != 0
-        result[k[ok][inside], j[ok][inside], i[ok][inside]] = tissue("nerve").label
-    return result
-
-
-def _link(planned: PlannedProbe, geometry: VolumeGeometry, grid_mm: float) -> ProbeLink:
-    """Voxels near the cold surface, tied to it by the harmonic fit."""
-    probe = planned.probe
-    ends = cold_ends(planned)
-    middle = ends.mean(axis=0)
-    axis = planned.trajectory.direction_ras
-    reach = 0.5 * probe.diameter_mm + _LINK_CELLS * grid_mm
-    low = np.floor(geometry.ras_to_ijk(ends.min(axis=0) - reach)[0]).astype(int)
-    high = np.ceil(geometry.ras_to_ijk(ends.max(axis=0) + reach)[0]).astype(int)
-    low = np.clip(low, 0, np.array(geometry.shape_kji[::-1]) - 1)
-    high = np.clip(high, 0, np.array(geometry.shape_kji[::-1]) - 1)
-    ijk = np.stack(np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(low, high, strict=True)], indexing="ij"), axis=-1)
-    ijk = ijk.reshape(-1, 3)
-    centers = geometry.ijk_to_ras_mm(ijk)
-    delta = centers - middle
-    along = delta @ axis
-    across = np.linalg.norm(delta - along[:, None] * axis, axis=1)
-    near = (across <= reach) & (np.abs(along) <= 0.5 * probe.active_length_mm + _LINK_CELLS * grid_mm)
-    field = near_field(probe.diameter_mm, probe.active_length_mm)
-    strength = link_strengths(field, centers[near], middle, axis, grid_mm)
-    index = np.ravel_multi_index(tuple(ijk[near][:, ::-1].T), geometry.shape_kji)
-    return ProbeLink(index.astype(np.int64), strength.astype(np.float32))
-
-
-def _center_voxel(planned: PlannedProbe, geometry: VolumeGeometry) -> tuple[int, int, int]:
-    ijk = np.rint(geometry.ras_to_ijk(cold_ends(planned).mean(axis=0))[0]).astype(int)
-    return (int(ijk[2]), int(ijk[1]), int(ijk[0]))
-
-
-def _check_probes(anatomy: Anatomy, probes: tuple[PlannedProbe, ...]) -> None:
-    if len(probes) > 8:
-        raise ThermalError(f"{len(probes)} probes were planned; up to 8 are simulated.")
     body = anatomy.body_kji
+    check_gaps(probes)
     for number, planned in enumerate(probes, start=1):
         ijk = np.rint(anatomy.geometry.ras_to_ijk(cold_ends(planned))).astype(int)
         n = np.array(anatomy.geometry.shape_kji[::-1])
@@ -264,6 +375,22 @@ def _check_probes(anatomy: Anatomy, probes: tuple[PlannedProbe, ...]) -> None:
                 f"The cold part of probe {number} ({planned.probe.id}) is not wholly inside the body; advance it or "
                 "choose a shorter ice."
             )
+
+
+def check_gaps(probes: Sequence[PlannedProbe]) -> None:
+    """Refuse too many probes, ones that are too thick or thin, and two that run through each other.
+
+    Raises:
+        ThermalError: see above.
+    """
+    if not 1 <= len(probes) <= _MOST_PROBES:
+        raise ThermalError(f"{len(probes)} probes were planned; 1 to {_MOST_PROBES} are simulated.")
+    for number, planned in enumerate(probes, start=1):
+        if not _THINNEST_MM <= planned.probe.diameter_mm <= _THICKEST_MM:
+            raise ThermalError(
+                f"Probe {number} ({planned.probe.id}) is {planned.probe.diameter_mm:g} mm thick; probes of "
+                f"{_THINNEST_MM:g} to {_THICKEST_MM:g} mm are simulated."
+            )
     for one in range(len(probes)):
         for other in range(one + 1, len(probes)):
             radii = 0.5 * (probes[one].probe.diameter_mm + probes[other].probe.diameter_mm)
@@ -272,3 +399,9 @@ def _check_probes(anatomy: Anatomy, probes: tuple[PlannedProbe, ...]) -> None:
                 raise ThermalError(
                     f"Probes {one + 1} and {other + 1} run through each other ({-gap:.1f} mm overlap); move one of them."
                 )
+
+
+def thermocouple_c(run: ThermalRun, points_ras_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Temperatures (T, P) at points (P, 3) in RAS at a run's snapshots; NaN outside its box."""
+    points = np.atleast_2d(np.asarray(points_ras_mm, float))
+    return np.stack([sample(field, run.geometry, points) for field in run.temperature_c])

@@ -10,7 +10,18 @@ from cryoneuro import knowledge
 from cryoneuro.knowledge import load_records, records
 from cryoneuro.model import KnowledgeError
 
-FILES = ["nerves", "probes", "protocols", "tissues", "limits", "colors", "constants", "label_groups", "label_ids"]
+FILES = [
+    "nerves",
+    "probes",
+    "protections",
+    "protocols",
+    "tissues",
+    "limits",
+    "colors",
+    "constants",
+    "label_groups",
+    "label_ids",
+]
 
 
 def test_every_data_file_is_known_here() -> None:

@@ -1,4 +1,4 @@
-"""The solver: energy, symmetry, turned probes, and what it refuses."""
+"""The solver: energy, symmetry, turned probes, changed schedules, and what it refuses."""
 
 from __future__ import annotations
 
@@ -7,144 +7,280 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cryoneuro.knowledge import probe, protocol, tissue, tissues
-from cryoneuro.model import Case, PlannedProbe, Protocol, ProtocolStep, StepKind, ThermalError, Trajectory
-from cryoneuro.thermal import near_field, probe_drive, properties_from_labels, simulate, simulation_grid, solve
-from cryoneuro.thermal.near_field import link_strengths
-from cryoneuro.thermal.schedule import timeline
-from cryoneuro.thermal.solver import ProbeLink, _Step
-from scipy import ndimage
+from cryoneuro.model import (
+    Case,
+    KnowledgeError,
+    PlannedProbe,
+    PlanningError,
+    Protocol,
+    ProtocolStep,
+    StepKind,
+    ThermalError,
+    Trajectory,
+)
+from cryoneuro.thermal import (
+    ColdSurface,
+    Freezing,
+    block,
+    compiled_available,
+    medium_from_labels,
+    near_field,
+    probe_drive,
+    simulate,
+    simulate_box,
+    simulation_grid,
+    thermocouple_c,
+    timeline,
+    vessel_heat_transfer_w_m2k,
+)
+from cryoneuro.thermal.patch import make_patch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+PATHS = [False, pytest.param(True, marks=pytest.mark.skipif(not compiled_available(), reason="numba is not installed"))]
 
 
-def gel(shape=(30, 30, 30), grid_mm: float = 2.0):
-    return properties_from_labels(np.full(shape, tissue("gel").label, np.uint8), grid_mm)
+def tool(cold_c: float = -140.0, diameter_mm: float = 1.5, length_mm: float = 20.0, **more: object):
+    """A probe whose surface reaches its temperature at once, its cold part reaching to the tip."""
+    return replace(
+        probe("argon_17g_long"), tip_temperature_c=cold_c, diameter_mm=diameter_mm, active_length_mm=length_mm,
+        cold_offset_mm=0.0, cool_down=((0.0, 1.0), (1.0, 1.0)), **more,
+    )  # fmt: skip
 
 
-def a_link(properties, axis, offset=(0.0, 0.0, 0.0), diameter=1.5, length=20.0) -> ProbeLink:
-    shape, h = properties.conductivity.shape, properties.grid_mm
-    kji = np.indices(shape).reshape(3, -1).T
-    centers = (kji[:, ::-1] - (np.array(shape[::-1]) - 1) / 2) * h
+def placed(axis=(0.0, 0.0, 1.0), middle=(0.0, 0.0, 0.0), model=None, **more: object) -> PlannedProbe:
+    model = model or tool()
     axis = np.asarray(axis, float) / np.linalg.norm(axis)
-    start = np.asarray(offset) * h
-    delta = centers - start
-    along = delta @ axis
-    across = np.linalg.norm(delta - along[:, None] * axis, axis=1)
-    near = np.flatnonzero((across < diameter / 2 + 4 * h) & (np.abs(along) < length / 2 + 4 * h))
-    strength = link_strengths(near_field(diameter, length), centers[near], start, axis, h)
-    return ProbeLink(near, strength.astype(np.float32))
+    tip = np.asarray(middle, float) + 0.5 * model.active_length_mm * axis
+    return PlannedProbe(model, Trajectory(tip - 60.0 * axis, tip), **more)
 
 
-def run(properties, links, end_s: float, cold=-100.0, dt=4.0):
-    *_, last = solve(properties, links, lambda n, t: cold, [end_s], {end_s}, dt)
-    return last.temperature.copy()
+def steps(*parts: tuple[str, float]) -> Protocol:
+    rows = [
+        ProtocolStep(StepKind(kind), seconds, temperature_c=-15.0 if kind == "hold" else None)
+        for kind, seconds in parts
+    ]
+    return Protocol("test", "test", tuple(rows), "made up for a test", "low", False)
 
 
-def test_without_a_probe_nothing_happens() -> None:
-    assert np.abs(run(gel(), [], 300.0) - 37.0).max() < 1e-3
+FREEZE = steps(("freeze", 300.0))
+
+
+def volume_ml(run, isotherm: float = 0.0) -> float:
+    return float((run.coldest_c <= isotherm).sum()) * run.geometry.voxel_volume_mm3 / 1000.0
+
+
+def ball_mm(run, isotherm: float = 0.0) -> float:
+    """Radius of the ball that holds as much ice, counted on a grid three times finer."""
+    from scipy import ndimage
+
+    fine = ndimage.zoom(run.temperature_c[-1], 3, order=1)
+    size = run.geometry.spacing_mm[0] / 3
+    return float((3 * (fine <= isotherm).sum() * size**3 / (4 * np.pi)) ** (1 / 3))
+
+
+@pytest.mark.parametrize("compiled", PATHS)
+def test_a_probe_that_is_off_changes_nothing(compiled: bool) -> None:
+    schedule = steps(("passive_thaw", 200.0), ("freeze", 1.0))
+    run = simulate_box(block(tissue("muscle").label, 60.0, 2.0), [placed()], schedule, compiled=compiled)
+    at = run.snapshot_times_s <= 200.0
+    # Muscle's own metabolism warms it by 0.4 C in the very long run.
+    assert np.abs(run.temperature_c[at] - 37.0).max() < 0.1
 
 
 def test_enthalpy_and_temperature_are_inverse() -> None:
-    labels = np.arange(15, dtype=np.uint8).reshape(1, 3, 5)
-    step = _Step(properties_from_labels(labels, 1.0))
-    for value in (-150.0, -20.0, -8.0, -4.5, -1.0, 5.0, 37.0):
-        t = np.full(labels.shape, value, np.float32)
-        assert np.allclose(step.temperature(step.enthalpy(t)), t, atol=2e-3)
+    labels = np.arange(len(tissues()), dtype=np.uint8).repeat(64).reshape(-1, 8, 8)
+    labels = np.concatenate([labels, labels])[: 2 * (len(labels) // 2)]
+    from cryoneuro.thermal.vectorised import VectorisedStepper
+
+    medium = medium_from_labels(labels, 1.0)
+    freezing = Freezing(medium, [], [0.0], compiled=False)
+    stepper = VectorisedStepper()
+    stepper._prepare(freezing)
+    everything = (slice(None),) * 3
+    for value in (-180.0, -60.0, -20.0, -8.0, -4.5, -1.0, -0.7, 5.0, 37.0):
+        freezing.patch.set_temperature(everything, np.full(freezing.patch.temperature.shape, value, np.float32))
+        integral = freezing.patch.integral.copy()
+        stepper._temperatures(freezing.patch)
+        inner, active = freezing.patch.inner, freezing.patch.active[freezing.patch.inner]
+        assert np.allclose(freezing.patch.temperature[inner][active], value, atol=5e-3), value
+        assert np.allclose(freezing.patch.integral[inner][active], integral[inner][active], atol=5e-3), value
 
 
 def test_latent_heat_is_in_the_enthalpy() -> None:
-    properties = gel((1, 1, 3))
-    step = _Step(properties)
-    warm, cold = (step.enthalpy(np.full((1, 1, 3), t, np.float32))[0, 0, 0] for t in (-1.0, -8.0))
     record = tissue("gel")
-    sensible = (
-        0.5 * 7.0 * (record.density_kg_m3 * record.specific_heat_j_kgk + record.frozen_volumetric_heat_mj_m3k * 1e6)
-    )
-    assert warm - cold == pytest.approx(record.latent_heat_mj_m3 * 1e6 + sensible, rel=1e-4)
+    patch = make_patch(medium_from_labels(np.full((8, 8, 8), record.label), 1.0), ((0, 8),) * 3, 1, -20.0)
+    warm, cold = (float(patch.enthalpy_at((1, 1, 1), t)) for t in (-1.0, -8.0))
+    heat = record.density_kg_m3 * record.specific_heat_j_kgk + record.frozen_volumetric_heat_mj_m3k * 1e6
+    assert warm - cold == pytest.approx(record.latent_heat_mj_m3 * 1e6 + 0.5 * 7.0 * heat, rel=1e-4)
 
 
-def test_conduction_keeps_the_heat() -> None:
-    """What one voxel loses its neighbors gain: the fluxes of a random field add up to nothing."""
+@pytest.mark.parametrize("compiled", PATHS)
+def test_no_heat_is_made_or_lost(compiled: bool) -> None:
+    """Two blocks of ice and a warm one melt into each other behind a border of gas: what is there stays there.
+
+    The whole grid is one fine box. Of what moved, float32 sums allow the compiled path 0.05 %; the plain path's filter
+    smears a little heat into the gas, where it is dropped: 1.5 %.
+    """
     rng = np.random.default_rng(0)
-    labels = rng.choice([1, 2, 4, 9, 12], (12, 12, 12)).astype(np.uint8)
-    step = _Step(properties_from_labels(labels, 1.0))
-    t = rng.uniform(-80, 37, labels.shape).astype(np.float32)
-    rate = step.conduction(t, step.frozen_integral(t))
-    assert abs(float(rate.sum())) < 1e-3 * float(np.abs(rate).sum())
-    filtered = step.filtered(rate.copy(), 4.0)
-    assert abs(float(filtered.sum() - rate.sum())) < 1e-3 * float(np.abs(rate).sum())
+    pool = [tissue(n).label for n in ("muscle", "fat", "bone_cortical", "csf", "liver", "gel")]
+    labels = rng.choice(pool, (26, 26, 32)).astype(np.uint8)
+    labels[[0, -1]] = labels[:, [0, -1]] = labels[:, :, [0, -1]] = tissue("gas").label
+    table = tuple(replace(t, perfusion_w_m3k=0.0, metabolic_w_m3=0.0) for t in tissues())
+    medium = replace(medium_from_labels(labels, 1.0, table), exchange_w_m3k=None, exchange_c=None)
+    freezing = Freezing(medium, [], [0.0, -20.0, -40.0], compiled=compiled, composite=False)
+    freezing.patch.set_temperature(
+        freezing.patch.active,
+        rng.uniform(-80, 37, freezing.patch.temperature.shape).astype(np.float32)[freezing.patch.active],
+    )
+    before = freezing.heat_j()
+    start = freezing.patch.temperature.copy()
+    freezing.advance(60.0, lambda t: np.zeros((len(t), 0)))
+    moved = np.abs(freezing.patch.temperature - start).mean() * 3e6 * labels.size * 1e-9
+    assert abs(freezing.heat_j() - before) < (5e-4 if compiled else 1.5e-2) * moved
 
 
-def test_gas_lets_no_heat_through() -> None:
-    labels = np.full((20, 20, 20), tissue("gel").label, np.uint8)
-    labels[:, :, 12:14] = tissue("gas").label
-    properties = properties_from_labels(labels, 2.0)
-    t = run(properties, [a_link(properties, (0, 0, 1), (-2, 0, 0))], 600.0)
-    assert t[10, 10, 10] < 0
-    open_field = gel((20, 20, 20))
-    through = run(open_field, [a_link(open_field, (0, 0, 1), (-2, 0, 0))], 600.0)
-    # The time filter smears a little over the gap; conduction would carry twenty times as much.
-    behind = (slice(2, -2), slice(2, -2), slice(15, -2))
-    assert np.abs(t[behind] - 37).max() < 0.05 * np.abs(through[behind] - 37).max()
+@pytest.mark.parametrize("compiled", PATHS)
+def test_the_seam_keeps_the_heat(compiled: bool) -> None:
+    """A cold ball thaws; its cold goes through the fine box, the box's growth and the coarse grid. Nothing of it is lost.
+
+    What counts is the heat that the ball lacked: 0.5 % of it, as asked of every energy balance.
+    """
+    table = tuple(replace(t, perfusion_w_m3k=0.0, metabolic_w_m3=0.0) for t in tissues())
+    medium = medium_from_labels(np.full((64, 64, 64), tissue("liver").label), 1.5, table)
+    surface = ColdSurface(np.array([31.3, 31.6, 31.2]), np.array([0.0, 0.6, 0.8]), 1.5, 10.0)
+    freezing = Freezing(medium, [surface], [0.0], compiled=compiled)
+    warm, boxes = freezing.heat_j(), freezing.box_number
+    ball = np.linalg.norm(np.indices((64, 64, 64)).T - [31, 31, 31], axis=-1).T < 7
+    freezing.set_temperature(ball, -120.0)
+    start = freezing.heat_j()
+    freezing.advance(150.0, lambda t: np.full((len(t), 1), np.nan))
+    assert freezing.box_number > boxes + 1
+    outside = freezing.far.temperature[freezing.far.free]
+    assert outside.min() < 36.8, "nothing went through the seam"
+    assert abs(freezing.heat_j() - start) < 5e-3 * (warm - start)
 
 
-def ice_radius(t: np.ndarray, h: float, isotherm: float = 0.0) -> float:
-    """Radius of the ball that holds as much ice, counted on a grid three times finer."""
-    fine = ndimage.zoom(t, 3, order=1)
-    return float((3 * (fine <= isotherm).sum() * (h / 3) ** 3 / (4 * np.pi)) ** (1 / 3))
+@pytest.mark.parametrize("compiled", PATHS)
+def test_a_probe_takes_the_heat_that_it_can(compiled: bool) -> None:
+    """15 W at a surface that may get as cold as it likes: 15 W go. 5 %: it is steered by its near field's steady shape."""
+    medium = medium_from_labels(np.full((64, 64, 64), tissue("gel").label), 1.5)
+    surface = ColdSurface(np.array([31.3, 31.6, 31.2]), np.array([0.0, 0.6, 0.8]), 1.5, 20.0)
+    freezing = Freezing(medium, [surface], [0.0], [15.0], compiled=compiled)
+    start = freezing.heat_j()
+    freezing.advance(240.0, lambda t: np.full((len(t), 1), -190.0))
+    assert start - freezing.heat_j() == pytest.approx(15.0 * 240.0, rel=0.05)
+    assert -190.0 < freezing.surfaces_c[0] < -20.0
 
 
-def test_the_probe_may_lie_at_any_angle_and_offset() -> None:
-    properties = gel((40, 40, 40))
+@pytest.mark.parametrize("compiled", PATHS)
+def test_gas_lets_no_heat_through(compiled: bool) -> None:
+    def slab(points):
+        gas = (points[:, 0] > 6.0) & (points[:, 0] < 10.0)
+        return np.where(gas, tissue("gas").label, tissue("gel").label)
+
+    schedule = steps(("freeze", 600.0))
+    run = simulate_box(block(slab, 72.0, 2.0), [placed()], schedule, compiled=compiled)
+    open_run = simulate_box(block(tissue("gel").label, 72.0, 2.0), [placed()], schedule, compiled=compiled)
+    assert thermocouple_c(run, [[4.0, 0, 0]])[-1] < -20
+    behind = run.geometry.ijk_to_ras_mm(np.argwhere(np.ones(run.geometry.shape_kji))[:, ::-1])
+    deep = (np.abs(behind) < 30).all(axis=1) & (behind[:, 0] > 12)
+    cooled, free = (float(np.abs(r.temperature_c[-1].ravel()[deep] - 37).max()) for r in (run, open_run))
+    # Some heat goes round the slab's far ends; the plain path's filter smears a little more.
+    assert cooled < 0.12 * free
+
+
+@pytest.mark.parametrize("compiled", PATHS)
+def test_the_probe_may_lie_at_any_angle_and_offset(compiled: bool) -> None:
     radii = [
-        ice_radius(run(properties, [a_link(properties, axis, offset)], 300.0), 2.0)
-        for axis, offset in (
+        ball_mm(simulate_box(block(tissue("gel").label, 76.0, 2.0), [placed(axis, middle)], FREEZE, compiled=compiled))
+        for axis, middle in (
+            ((0, 0, 1), (1, 1, 1)),
             ((0, 0, 1), (0, 0, 0)),
-            ((0, 0, 1), (0.5, 0.5, 0.5)),
-            ((1, 0, 1), (0.2, 0.4, 0.1)),
-            ((1, 1, 1), (0.3, 0.1, 0.45)),
-            ((1, 2, 3), (0, 0.25, 0)),
+            ((1, 0, 1), (0.4, 0.8, 0.2)),
+            ((1, 1, 1), (0.6, 0.2, 0.9)),
+            ((1, 2, 3), (0, 0.5, 0)),
         )
     ]
-    assert max(radii) - min(radii) < 0.25
+    # A tenth of a voxel; counting voxels of a third of the grid is good to a few hundredths of a millimeter.
+    assert max(radii) - min(radii) < 0.2
     assert min(radii) > 6
 
 
-def test_two_probes_are_symmetric() -> None:
-    properties = gel((40, 40, 40))
-    links = [a_link(properties, (0, 0, 1), (side * 3.0, 0, 0)) for side in (-1, 1)]
-    t = run(properties, links, 300.0)
-    assert np.abs(t - t[:, :, ::-1]).max() < 0.5
-    assert t[20, 20, 20] < run(properties, links[:1], 300.0)[20, 20, 20]
+def test_a_turned_patient_freezes_alike() -> None:
+    """Fat on the patient's left of the probe, and everything turned by 90 degrees: the same field, turned."""
+
+    def beside(axis: int):
+        return lambda p: np.where(p[:, axis] > 3.0, tissue("fat").label, tissue("muscle").label)
+
+    one = simulate_box(block(beside(0), 64.0, 2.0), [placed((0, 0, 1))], FREEZE)
+    other = simulate_box(block(beside(1), 64.0, 2.0), [placed((0, 0, 1))], FREEZE)
+    turned = other.temperature_c[-1].transpose(0, 2, 1)
+    assert np.abs(one.temperature_c[-1] - turned).max() < 1.0
+    assert volume_ml(one, -20) == pytest.approx(volume_ml(other, -20), rel=0.01)
 
 
-def test_nothing_is_colder_than_the_probe() -> None:
-    properties = gel((30, 30, 30))
-    coldest = min(
-        float(s.temperature.min())
-        for s in solve(properties, [a_link(properties, (1, 1, 0))], lambda n, t: -140.0, [120.0], {120.0}, 4.0)
-    )
-    assert -140.01 < coldest < -120
+@pytest.mark.parametrize("compiled", PATHS)
+def test_two_probes_are_symmetric(compiled: bool) -> None:
+    pair = [placed(middle=(side * 6.0, 0, 0)) for side in (-1, 1)]
+    box = block(tissue("gel").label, 84.0, 2.0)
+    t = simulate_box(box, pair, FREEZE, compiled=compiled).temperature_c[-1]
+    assert np.abs(t - t[:, :, ::-1]).max() < 0.6
+    assert t[21, 21, 21] < simulate_box(box, pair[:1], FREEZE, compiled=compiled).temperature_c[-1][21, 21, 21]
+
+
+@pytest.mark.parametrize("compiled", PATHS)
+def test_nothing_is_colder_than_the_probe(compiled: bool) -> None:
+    run = simulate_box(block(tissue("fat").label, 60.0, 2.0), [placed((1, 1, 0))], FREEZE, 20.0, compiled=compiled)
+    assert -140.01 < run.coldest_c.min() < -110
+    assert run.coldest_c.max() < 37.3
+
+
+def test_both_paths_agree() -> None:
+    """Same problem, compiled and plain: the ice differs by less than 0.15 mm, the 0.5 C allow for that."""
+    if not compiled_available():
+        pytest.skip("numba is not installed")
+
+    def halves(points):
+        return np.where(points[:, 1] > 4.0, tissue("fat").label, tissue("muscle").label)
+
+    schedule = steps(("freeze", 240.0), ("passive_thaw", 60.0), ("freeze", 120.0))
+    runs = [simulate_box(block(halves, 70.0, 1.5), [placed((1, 0, 2))], schedule, compiled=c) for c in (True, False)]
+    for isotherm in (0.0, -20.0, -40.0):
+        one, other = (ball_mm(r, isotherm) for r in runs)
+        assert one == pytest.approx(other, abs=0.15), isotherm
 
 
 def test_fat_halves_the_ice() -> None:
     """Published 1-D table, 600 s at -140 C: 15.8 mm in gel, 7.7 mm in fat; a finite probe stays below both."""
-    shape = (40, 40, 40)
     radii = {}
     for name in ("gel", "fat"):
-        properties = properties_from_labels(np.full(shape, tissue(name).label, np.uint8), 2.0)
-        t = run(properties, [a_link(properties, (0, 0, 1), length=40.0)], 600.0, -140.0)
-        line = t[20, 20, 20:]
-        radii[name] = float(np.interp(0.0, line, np.arange(len(line)) * 2.0 + 1.0))
-    assert radii["gel"] == pytest.approx(14.5, abs=1.5)
+        run = simulate_box(
+            block(tissue(name).label, 90.0, 2.0), [placed(model=tool(length_mm=40.0))], steps(("freeze", 600.0))
+        )
+        line = thermocouple_c(run, [[x, 0, 0] for x in np.arange(1.0, 25.0, 0.1)])[-1]
+        radii[name] = float(np.interp(0.0, line, np.arange(1.0, 25.0, 0.1)))
+    assert radii["gel"] == pytest.approx(14.9, abs=1.0)
     assert 0.4 < radii["fat"] / radii["gel"] < 0.6
 
 
-def test_perfused_tissue_freezes_less() -> None:
-    shape = (30, 30, 30)
-    results = []
-    for name in ("gel", "kidney"):
-        properties = properties_from_labels(np.full(shape, tissue(name).label, np.uint8), 2.0)
-        results.append(ice_radius(run(properties, [a_link(properties, (0, 0, 1))], 600.0), 2.0))
-    assert results[1] < 0.75 * results[0]
+def test_perfusion_stops_and_returns_as_the_tissue_says() -> None:
+    """Kidney: blood flow keeps the ice small, and where it is destroyed the thaw is slower."""
+    gel, kidney = (simulate_box(block(tissue(n).label, 64.0, 2.0), [placed()], FREEZE) for n in ("gel", "kidney"))
+    assert ball_mm(kidney) < 0.75 * ball_mm(gel)
+    schedule = steps(("freeze", 300.0), ("passive_thaw", 300.0))
+    base = block(tissue("kidney").label, 64.0, 2.0)
+    back = tuple(replace(t, perfusion_returns=True) for t in base.records)
+    destroyed, returning = (simulate_box(base, [placed()], schedule, records=r) for r in (base.records, back))
+    middle = [[4.0, 0.0, 0.0]]
+    assert thermocouple_c(returning, middle)[-1] > thermocouple_c(destroyed, middle)[-1] + 1.0
+
+
+def test_ice_conducts_better_the_colder_it_is() -> None:
+    base = block(tissue("saline").label, 64.0, 2.0)
+    flat = tuple(replace(t, frozen_conductivity_slope_w_mk2=0.0, frozen_heat_slope_per_k=0.0) for t in base.records)
+    grown, plain = (simulate_box(base, [placed()], FREEZE, records=r) for r in (base.records, flat))
+    assert volume_ml(grown) > 1.05 * volume_ml(plain)
 
 
 def test_near_field_is_the_exact_one_for_a_long_cylinder() -> None:
@@ -157,21 +293,147 @@ def test_near_field_is_the_exact_one_for_a_long_cylinder() -> None:
 
 
 def test_surface_temperature_follows_its_schedule() -> None:
-    tool = probe("argon_17g_long")
+    model = replace(probe("argon_17g_long"), cool_down=())
     drives = timeline(protocol("3-1-3"))
     assert [d.start_s for d in drives] == [0, 180, 240, 420]
-    assert probe_drive(tool, drives[0], 0.0, 37.0) == pytest.approx(37.0)
-    assert probe_drive(tool, drives[0], tool.cool_down_s, 37.0) == pytest.approx(-140 + 177 / np.e)
-    assert probe_drive(tool, drives[1], 200.0, -140.0) is None
-    assert probe_drive(tool, drives[3], 480.0, -140.0) == pytest.approx(20.0, abs=0.1)
+    assert probe_drive(model, drives[0], [0.0, model.cool_down_s], 37.0, 37.0) == pytest.approx(
+        [37.0, -140 + 177 / np.e]
+    )
+    assert np.isnan(probe_drive(model, drives[1], 200.0, -140.0, 37.0)).all()
+    assert probe_drive(model, drives[3], 480.0, -140.0, 37.0) == pytest.approx(20.0, abs=0.1)
     half = replace(drives[0], step=ProtocolStep(StepKind.FREEZE, 180, 50.0))
-    assert probe_drive(tool, half, 1e4, 37.0) == pytest.approx(37 - 0.5 * 177)
-    assert probe_drive(probe("n2o_20g"), drives[3], 480.0, -80.0) is None
+    assert probe_drive(model, half, 1e4, 37.0, 37.0) == pytest.approx(37 - 0.5 * 177)
+    hold = replace(drives[0], step=ProtocolStep(StepKind.HOLD, 180, temperature_c=-25.0))
+    assert probe_drive(model, hold, 1e4, -140.0, 37.0) == pytest.approx(-25.0)
+    assert np.isnan(probe_drive(probe("n2o_20g"), drives[3], 480.0, -80.0, 37.0)).all()
 
 
-def test_unknown_labels_are_refused() -> None:
-    with pytest.raises(ThermalError, match="label"):
-        properties_from_labels(np.full((2, 2, 2), len(tissues()), np.uint8), 1.0)
+def test_a_measured_course_of_cooling_is_followed() -> None:
+    """27, -34 (1 s), -85 (3 s), -95 (8 s), -104 C (4 min): the trace that the library's shares come from."""
+    model = replace(probe("argon_17g_long"), tip_temperature_c=-104.0)
+    drive = timeline(FREEZE)[0]
+    found = probe_drive(model, drive, [0.0, 1.0, 3.0, 8.0, 240.0], 27.0, 27.0)
+    assert found == pytest.approx([27.0, -34.0, -85.0, -95.0, -104.0], abs=0.2)
+
+
+def test_a_hold_keeps_the_ice_and_does_not_grow_it() -> None:
+    box = block(tissue("muscle").label, 64.0, 1.5)
+    freeze, hold, thaw = (
+        simulate_box(box, [placed()], steps(("freeze", 120.0), *more))
+        for more in ((("freeze", 200.0),), (("hold", 200.0),), (("passive_thaw", 200.0),))
+    )
+    at = [float((r.temperature_c[-1] <= 0).sum()) for r in (freeze, hold, thaw)]
+    assert at[0] > at[1] > at[2]
+
+
+def test_a_probe_with_little_power_stays_warmer() -> None:
+    box = block(tissue("gel").label, 64.0, 2.0)
+    strong, weak = (simulate_box(box, [placed(model=tool(power_w=w))], FREEZE) for w in (None, 4.0))
+    assert volume_ml(weak) < 0.6 * volume_ml(strong)
+    assert weak.coldest_c.min() > -100
+
+
+def test_each_probe_has_its_own_schedule_and_start() -> None:
+    box = block(tissue("gel").label, 76.0, 2.0)
+    late = placed(middle=(8.0, 0, 0), start_s=120.0)
+    own = placed(middle=(-8.0, 0, 0), protocol=steps(("freeze", 60.0), ("passive_thaw", 60.0)))
+    run = simulate_box(box, [own, late], steps(("freeze", 120.0)), 30.0)
+    assert run.snapshot_times_s[-1] == 240.0
+    left, right = thermocouple_c(run, [[-5.0, 0, 0], [5.0, 0, 0]]).T
+    at = run.snapshot_times_s
+    assert left[at == 60.0] < 10 < right[at == 120.0]
+    assert right[-1] < left[-1] and left[-1] > left[at == 60.0]
+
+
+@pytest.mark.parametrize("compiled", PATHS)
+def test_a_schedule_is_changed_while_it_runs(compiled: bool) -> None:
+    """Stopped at 150 s and frozen on: the same as if that schedule had been meant from the start."""
+    box = block(tissue("muscle").label, 64.0, 2.0)
+    first = steps(("freeze", 180.0), ("passive_thaw", 120.0))
+    run = simulate_box(box, [placed()], first, 30.0, keep_checkpoints=True, compiled=compiled)
+    changed = first.changed_from(150.0, (ProtocolStep(StepKind.FREEZE, 90.0),))
+    assert [s.duration_s for s in changed.steps] == [150.0, 90.0]
+    seen = []
+    went_on = simulate_box(
+        box, [placed()], changed, 30.0, go_on_from=(run, 150.0), compiled=compiled, progress=lambda f, _: seen.append(f)
+    )
+    anew = simulate_box(box, [placed()], changed, 30.0, compiled=compiled)
+    assert min(seen) > 0.6, "what had been computed was computed again"
+    assert np.array_equal(went_on.snapshot_times_s, anew.snapshot_times_s)
+    assert np.abs(went_on.temperature_c - anew.temperature_c).max() < 0.5
+    assert volume_ml(went_on, -20) == pytest.approx(volume_ml(anew, -20), rel=0.01)
+    assert np.array_equal(went_on.temperature_c[:5], run.temperature_c[:5])
+    with pytest.raises(ThermalError, match="keep_checkpoints"):
+        simulate_box(box, [placed()], changed, go_on_from=(anew, 150.0))
+    with pytest.raises(KnowledgeError, match="between 0 and 300"):
+        first.changed_from(400.0, ())
+
+
+@pytest.mark.parametrize("compiled", PATHS)
+def test_times_thermocouples_and_rates(compiled: bool) -> None:
+    box = block(tissue("muscle").label, 64.0, 2.0)
+    schedule = steps(("freeze", 180.0), ("passive_thaw", 240.0))
+    points = [[3.0, 0, 0], [25.0, 0.0, 0.0]]
+    parts: list[float] = []
+    run = simulate_box(
+        box, [placed()], schedule, points_ras_mm=points, compiled=compiled,
+        partial=lambda r: parts.append(float(r.snapshot_times_s[-1])),
+    )  # fmt: skip
+    assert parts == [60.0, 120.0, 180.0, 240.0, 300.0, 360.0]
+    assert run.first_below_s is not None and run.point_c is not None and run.point_times_s is not None
+    at = tuple(np.rint(run.geometry.ras_to_ijk([3.0, 0, 0])[0]).astype(int)[::-1])
+    below, first = run.time_below_s[(slice(None), *at)], run.first_below_s[(slice(None), *at)]
+    assert 0 < first[0] < first[1] < first[2] < 180 and below[0] > below[1] > below[2] > 0
+    reading = run.point_c[:, 0]
+    assert run.point_times_s[np.argmax(reading <= 0)] == pytest.approx(first[0], abs=8.0)
+    assert reading[-1] == pytest.approx(thermocouple_c(run, points)[-1, 0], abs=0.05)
+    assert (run.first_below_s[:, 0, 0, 0] == -1).all()
+    rate = run.cooling_rate_c_min()
+    assert rate[at] == pytest.approx(60 * 20 / (first[1] - first[0]), rel=1e-3) and rate[0, 0, 0] == 0
+    with pytest.raises(ThermalError, match="outside the simulated box"):
+        simulate_box(box, [placed()], schedule, points_ras_mm=[[200.0, 0, 0]])
+
+
+def test_large_vessels_warm_by_diameter_and_flow() -> None:
+    """Nu = 4: 690 W/m2/K at 3 mm; the facts say about 700, 420 and 210 at 3, 5 and 10 mm."""
+    for diameter, expected in ((3.0, 700), (5.0, 420), (10.0, 210)):
+        assert vessel_heat_transfer_w_m2k(diameter) == pytest.approx(expected, rel=0.03)
+    assert 500 <= vessel_heat_transfer_w_m2k(25.0, great=True) <= 2000
+    assert vessel_heat_transfer_w_m2k(25.0, 600.0) > vessel_heat_transfer_w_m2k(25.0, 10.0)
+    with pytest.raises(ThermalError, match="positive diameter"):
+        vessel_heat_transfer_w_m2k(0.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, len(tissues()) - 1), min_size=8, max_size=8))
+def test_mixtures_lie_between_their_parts(parts: list[int]) -> None:
+    """Any eight tissues in one voxel give finite properties between the least and the most of what conducts."""
+    halves = np.tile(np.array(parts).reshape(2, 2, 2), (8, 8, 8))
+    from cryoneuro.thermal import tissue_grid
+
+    palette = tissue_grid(halves, 1.0).medium().palette
+    live = [t for t in parts if tissues()[t].conducts]
+    assert all(np.isfinite(getattr(palette, n)).all() for n in ("conductivity", "heat", "latent", "perfusion"))
+    assert (palette.heat > 0).all() and (palette.span > 0).all()
+    if len(live) >= 4 and len(set(parts)) > 1:
+        assert palette.conducts[-1]
+        low, high = (f(tissues()[t].conductivity_w_mk for t in live) for f in (min, max))
+        assert low * len(live) / 8 * 0.999 <= palette.conductivity[-1] <= high * 1.001
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.full((8, 8, 8), len(tissues())), "label"),
+        (np.full((8, 8, 8), -1), "label"),
+        (np.full((8, 8, 8), np.nan), "NaN"),
+        (np.full((8, 8, 8), 1.5), "whole-number"),
+        (np.full((4, 4, 4), 1), "at least 8"),
+    ],
+)
+def test_impossible_tissue_maps_are_refused(labels, words: str) -> None:
+    with pytest.raises(ThermalError, match=words):
+        medium_from_labels(labels, 1.0)
 
 
 def test_a_run_of_the_phantom(assessed_case: Case) -> None:
@@ -179,18 +441,20 @@ def test_a_run_of_the_phantom(assessed_case: Case) -> None:
     assert run_ is not None and plan is not None
     assert run_.complete and run_.snapshot_times_s[-1] == plan.protocol.duration_s
     assert {180.0, 240.0, 420.0, 480.0} <= set(run_.snapshot_times_s.tolist())
-    assert np.allclose(run_.coldest_c, np.minimum(run_.coldest_c, run_.temperature_c.min(axis=0)))
+    assert (run_.coldest_c <= run_.temperature_c.min(axis=0)).all()
     below = run_.time_below_s
     assert (below[0] >= below[1]).all() and (below[1] >= below[2]).all()
-    assert below.max() <= plan.protocol.duration_s + 1e-3
+    assert below.max() <= plan.protocol.duration_s + 1e-2
     frozen = run_.coldest_c <= -20
     assert (below[run_.isotherm_index(-20.0)][frozen] > 0).mean() > 0.99
     assert run_.geometry.is_ras_aligned
 
 
-def moved(case: Case, tip) -> PlannedProbe:
+def moved(case: Case, tip, **more: object) -> PlannedProbe:
     assert case.plan is not None
-    return PlannedProbe(case.plan.probes[0].probe, Trajectory(np.array([0.0, -104.0, 0.0]), np.asarray(tip, float)))
+    planned = case.plan.probes[0]
+    model = replace(planned.probe, **more) if more else planned.probe
+    return PlannedProbe(model, Trajectory(np.array([0.0, -104.0, 0.0]), np.asarray(tip, float)))
 
 
 def test_impossible_runs_are_sentences(planned_case: Case) -> None:
@@ -198,12 +462,20 @@ def test_impossible_runs_are_sentences(planned_case: Case) -> None:
     assert anatomy is not None and plan is not None
     with pytest.raises(ThermalError, match="inside the body"):
         simulate(anatomy, replace(plan, probes=(moved(planned_case, [0, -160.0, 0]),)), grid_mm=2.0)
+    with pytest.raises(ThermalError, match="inside the body"):
+        simulate(anatomy, replace(plan, probes=(moved(planned_case, [0, -9000.0, 0]),)), grid_mm=2.0)
     with pytest.raises(ThermalError, match="through each other"):
         simulate(anatomy, replace(plan, probes=plan.probes * 2), grid_mm=2.0)
-    with pytest.raises(ThermalError, match="up to 8"):
+    with pytest.raises(ThermalError, match="to 8"):
         simulate(anatomy, replace(plan, probes=plan.probes * 9), grid_mm=2.0)
-    with pytest.raises(ThermalError, match="positive"):
-        simulate(anatomy, plan, grid_mm=0.0)
+    thick = replace(plan.probes[0], probe=replace(plan.probes[0].probe, diameter_mm=8.0))
+    with pytest.raises(ThermalError, match="8 mm thick"):
+        simulate(anatomy, replace(plan, probes=(thick,)), grid_mm=2.0)
+    for bad in (0.0, -1.0, float("nan")):
+        with pytest.raises(ThermalError, match="positive"):
+            simulate(anatomy, plan, grid_mm=bad)
+        with pytest.raises(ThermalError, match="positive"):
+            simulate(anatomy, plan, grid_mm=2.0, step_s=bad)
     with pytest.raises(ThermalError, match="3 mm or finer"):
         simulate(anatomy, plan, grid_mm=10.0)
     with pytest.raises(ThermalError, match="GB"):
@@ -211,12 +483,46 @@ def test_impossible_runs_are_sentences(planned_case: Case) -> None:
     ten_hours = Protocol("x", "x", (ProtocolStep(StepKind.FREEZE, 36000.0),), "s", "low", False)
     with pytest.raises(ThermalError, match="Shorten"):
         simulate(anatomy, replace(plan, protocol=ten_hours), grid_mm=2.0)
+    with pytest.raises(PlanningError, match="0 s or later"):
+        replace(plan.probes[0], start_s=-1.0)
 
 
-def test_cancel_returns_what_there_is(planned_case: Case) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tip_temperature_c": -300.0}, "between -273.15 and 0"),
+        ({"diameter_mm": 0.0}, "must be positive"),
+        ({"active_length_mm": -1.0}, "must be positive"),
+        ({"cool_down_s": float("nan")}, "must be positive"),
+        ({"power_w": 0.0}, "must be positive"),
+        ({"cool_down": ((0.0, 0.0), (5.0, 0.5))}, "end at a share of 1"),
+    ],
+)
+def test_impossible_probes_are_refused(change: dict, words: str) -> None:
+    with pytest.raises(KnowledgeError, match=words):
+        replace(probe("argon_17g_long"), **change)
+
+
+@pytest.mark.parametrize("duration", [0.0, -5.0, float("nan"), float("inf")])
+def test_steps_without_length_are_refused(duration: float) -> None:
+    with pytest.raises(KnowledgeError, match="longer than 0 s"):
+        ProtocolStep(StepKind.FREEZE, duration)
+
+
+@pytest.mark.parametrize("compiled", PATHS)
+def test_cancel_returns_what_there_is(planned_case: Case, compiled: bool) -> None:
     anatomy, plan = planned_case.anatomy, planned_case.plan
     assert anatomy is not None and plan is not None
     calls = iter(range(1000))
-    part = simulate(anatomy, plan, grid_mm=3.0, cancelled=lambda: next(calls) >= 20)
+    part = simulate(anatomy, plan, grid_mm=2.0, cancelled=lambda: next(calls) >= 2, compiled=compiled)
     assert not part.complete
     assert 0 < part.snapshot_times_s[-1] < plan.protocol.duration_s
+    assert np.isfinite(part.coldest_c).all()
+
+
+def test_the_same_run_twice_is_the_same(planned_case: Case) -> None:
+    anatomy, plan = planned_case.anatomy, planned_case.plan
+    assert anatomy is not None and plan is not None
+    one, other = (simulate(anatomy, plan, grid_mm=2.0) for _ in range(2))
+    assert np.array_equal(one.temperature_c, other.temperature_c)
+    assert np.array_equal(one.time_below_s, other.time_below_s)

@@ -1,0 +1,382 @@
+"""The bioheat solver: a fine box round the ice inside a coarser grid, stepped compiled or with plain numpy.
+
+    dH/dt = div(k grad T) + W (T_body - T) + Q + exchange + probes
+
+H is the stored variable (volumetric enthalpy, zero at the liquidus), so latent heat is conserved. Conductive heat
+through a face is a (T_j - T_i) + b (G_j - G_i): a is the series conductance of the unfrozen half voxels, b that of
+the frozen ones less a, and G the integral of the frozen share over temperature, so that a face within one tissue
+carries exactly the Kirchhoff-transformed difference and a face between two tissues the series conductance. What the
+fine box takes through its sides is booked as lost by the coarse cells beside it: no heat is made or lost at the seam.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+from typing import Protocol as Interface
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import map_coordinates
+
+from ..knowledge import constant
+from .far import Far, make_far, update_ghosts, upsampled, whole_field
+from .links import ColdSurface, Link, link
+from .medium import Field, Medium, fitted
+from .patch import Box, make_patch, moved_patch
+
+Targets = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+"""Surface temperatures (N, probes) at N times in s; NaN where a probe is off."""
+
+MARGIN = 3
+LANES = 16
+_FIRST_MARGIN = 4
+_GROW = 4
+
+
+class Stepper(Interface):
+    """Takes large steps on a patch and the grid outside it; see compiled.py and vectorised.py."""
+
+    pace: object
+
+    def longest_step_s(self, freezing: Freezing) -> float:
+        """Largest step that is stable and exact enough."""
+
+    def advance(self, freezing: Freezing, targets: npt.NDArray[np.float32], dt_s: float) -> int:
+        """Take up to len(targets) steps; returns how many were taken before the ice came near the box's side."""
+
+
+_PATCH_STATE = ("temperature", "integral", "enthalpy", "perfusion", "supply", "coldest_c", "below_s", "first_s")
+_FAR_STATE = ("temperature", "inflow", "coldest_c")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Everything that a calculation needs to go on from a moment.
+
+    Attributes:
+        patch, far: copies of the arrays that change, by name; far is empty where there is no coarse grid.
+        pace: what the stepper had learned about the step it can take.
+    """
+
+    time_s: float
+    box: Box
+    patch: dict[str, npt.NDArray[np.float32]]
+    far: dict[str, npt.NDArray[np.float32]]
+    surfaces_c: npt.NDArray[np.float64]
+    pace: object
+
+
+@cache
+def compiled_available() -> bool:
+    """Whether numba is installed."""
+    return importlib.util.find_spec("numba") is not None
+
+
+class Freezing:
+    """A calculation in progress.
+
+    Attributes:
+        time_s: how far it is.
+        surfaces_c: (probes,) surface temperatures of the last step, NaN where a probe is off.
+    """
+
+    def __init__(
+        self,
+        medium: Medium,
+        surfaces: Sequence[ColdSurface],
+        isotherms_c: Sequence[float],
+        power_w: Sequence[float] = (),
+        step_s: float | None = None,
+        compiled: bool | None = None,
+        links: Sequence[Link] | None = None,
+        composite: bool = True,
+    ) -> None:
+        """Start at body temperature.
+
+        Args:
+            surfaces: the probes' cold surfaces.
+            isotherms_c: watched temperatures; times below them are kept.
+            power_w: most heat that each probe can take, W; endless when empty.
+            step_s: largest step; the solver's own choice when None.
+            compiled: with numba; None takes it when it is installed.
+            composite: a coarser grid outside the box round the ice; False computes everything on the fine grid.
+        """
+        self.shape_kji = medium.classes_kji.shape
+        self.medium = medium = _widened(medium)
+        self.isotherms_c = np.asarray(isotherms_c, np.float32)
+        self.power_w = np.full(len(surfaces), np.inf) if not len(power_w) else np.asarray(power_w, float)
+        self.links = tuple(link(medium, s) for s in surfaces) if links is None else tuple(links)
+        self.surfaces = tuple(surfaces)
+        self.step_s = step_s
+        self.time_s = 0.0
+        self.surfaces_c = np.full(len(surfaces), np.nan)
+        use = compiled_available() if compiled is None else compiled
+        if use:
+            from .compiled_stepper import CompiledStepper
+
+            self.stepper: Stepper = CompiledStepper()
+        else:
+            from .vectorised import VectorisedStepper
+
+            self.stepper = VectorisedStepper()
+        shape = medium.classes_kji.shape
+        whole: Box = ((0, shape[0]), (0, shape[1]), (0, shape[2]))
+        box = self._first_box() if composite and self.links else whole
+        far = None
+        if np.prod([b - a for a, b in box]) > 0.7 * np.prod(shape):
+            box = whole
+        else:
+            far = make_far(medium)
+            far.cover(box)
+        self.far: Far | None = far
+        self.patch = make_patch(medium, box, len(self.isotherms_c), constant("stasis_c"))
+        self._new_box()
+
+    def _first_box(self) -> Box:
+        shape = self.medium.classes_kji.shape
+        low = np.min([x.kji.min(axis=0) for x in self.links if len(x.kji)], axis=0) - _FIRST_MARGIN
+        high = np.max([x.kji.max(axis=0) for x in self.links if len(x.kji)], axis=0) + 1 + _FIRST_MARGIN
+        low = np.maximum(low // 2 * 2, 0)
+        high = np.minimum((high + 1) // 2 * 2, shape)
+        return (int(low[0]), int(high[0])), (int(low[1]), int(high[1])), _lanes(int(low[2]), int(high[2]), shape[2])
+
+    def _new_box(self) -> None:
+        """What has to be made anew when the box has changed."""
+        if self.far is not None:
+            update_ghosts(self.far, self.patch)
+        self.box_number = getattr(self, "box_number", 0) + 1
+
+    @property
+    def open_sides(self) -> tuple[bool, bool, bool, bool, bool, bool]:
+        """Sides of the box that can still be moved outwards: k low, k high, j low, j high, i low, i high."""
+        sides = []
+        for (a, b), n in zip(self.patch.box, self.medium.classes_kji.shape, strict=True):
+            sides += [a > 0, b < n]
+        return (sides[0], sides[1], sides[2], sides[3], sides[4], sides[5])
+
+    def _grow(self) -> None:
+        """Move the sides that the ice has come near outwards; the new voxels take over the coarse temperatures."""
+        assert self.far is not None
+        patch = self.patch
+        cold = np.argwhere(patch.temperature[patch.inner] < 0.5)
+        box = []
+        for axis, ((a, b), n) in enumerate(zip(patch.box, self.medium.classes_kji.shape, strict=True)):
+            low, high = cold[:, axis].min(), cold[:, axis].max()
+            if low < MARGIN:
+                a = max(0, a - _GROW)
+            if high >= b - a - MARGIN or high >= (patch.box[axis][1] - patch.box[axis][0]) - MARGIN:
+                b = min(n, b + _GROW)
+            box.append((a, b))
+        box[2] = _lanes(*box[2], self.medium.classes_kji.shape[2])
+        new_box: Box = (box[0], box[1], box[2])
+        update_ghosts(self.far, patch)
+        new = moved_patch(patch, self.medium, new_box, constant("stasis_c"))
+        field = upsampled(_readable(self.far), new_box)
+        coldest = upsampled(self.far.coldest_c, new_box)
+        fresh = np.ones(field.shape, bool)
+        fresh[tuple(slice(a - c + 1, b - c + 1) for (a, b), (c, _) in zip(patch.box, new_box, strict=True))] = False
+        fresh &= new.active
+        new.set_temperature(fresh, field[fresh])
+        new.coldest_c[fresh] = np.minimum(coldest[fresh], field[fresh])
+        self.patch = new
+        self.far.cover(new_box)
+        self._new_box()
+
+    def advance(self, to_s: float, targets: Targets, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Go on until to_s; stops early when cancelled."""
+        while self.time_s < to_s - 1e-6:
+            longest = self.stepper.longest_step_s(self)
+            if self.step_s is not None:
+                longest = min(longest, self.step_s)
+            count = max(1, int(np.ceil((to_s - self.time_s) / longest - 1e-9)))
+            dt = (to_s - self.time_s) / count
+            now = min(count, 32)
+            middles = self.time_s + dt * (np.arange(now, dtype=np.float64) + 0.5)
+            wanted = np.ascontiguousarray(targets(middles)).astype(np.float32)
+            done = self.stepper.advance(self, wanted, dt)
+            self.time_s = to_s if done == count else self.time_s + done * dt
+            if self._near_side():
+                self._grow()
+            if cancelled():
+                return
+
+    def _near_side(self) -> bool:
+        if self.far is None or not any(self.open_sides):
+            return False
+        t = self.patch.temperature[self.patch.inner]
+        sides = self.open_sides
+        for axis in range(3):
+            for side in (0, 1):
+                if sides[2 * axis + side]:
+                    index: list[slice] = [slice(None)] * 3
+                    index[axis] = slice(0, MARGIN) if side == 0 else slice(-MARGIN, None)
+                    if float(t[tuple(index)].min()) < 0.5:
+                        return True
+        return False
+
+    def _whole(self, far_field: Field, patch_field: Field) -> Field:
+        if self.far is None:
+            return patch_field[self.patch.inner][:, :, : self.shape_kji[2]].copy()
+        field = whole_field(self.far, far_field)
+        field[tuple(slice(a, b) for a, b in self.patch.box)] = patch_field[self.patch.inner]
+        return np.ascontiguousarray(field[:, :, : self.shape_kji[2]])
+
+    def temperature_c(self) -> Field:
+        """Temperature on the medium's grid (k, j, i)."""
+        return self._whole(
+            self.far.temperature if self.far is not None else self.patch.temperature, self.patch.temperature
+        )
+
+    def coldest_c(self) -> Field:
+        """Coldest temperature so far (k, j, i)."""
+        return self._whole(self.far.coldest_c if self.far is not None else self.patch.coldest_c, self.patch.coldest_c)
+
+    def _padded(self, stack: Field, fill: float) -> Field:
+        result = np.full((len(stack), *self.medium.classes_kji.shape), np.float32(fill), np.float32)
+        result[(slice(None), *(slice(a, b) for a, b in self.patch.box))] = stack[(slice(None), *self.patch.inner)]
+        return np.ascontiguousarray(result[..., : self.shape_kji[2]])
+
+    def below_s(self) -> Field:
+        """Time at or below each isotherm so far (M, k, j, i), s."""
+        return self._padded(self.patch.below_s, 0.0)
+
+    def first_s(self) -> Field:
+        """First time at or below each isotherm (M, k, j, i), s; -1 where never."""
+        return self._padded(self.patch.first_s, -1.0)
+
+    def heat_j(self) -> float:
+        """Enthalpy of everything against body temperature, J; for balances."""
+        volume = (self.medium.grid_mm * 1e-3) ** 3
+        p, everything = self.patch, (slice(None),) * 3
+        body = np.full(p.temperature.shape, np.float32(self.medium.body_c))
+        lacking = (p.enthalpy - p.enthalpy_at(everything, body)) * p.active
+        total = float(lacking[p.inner].sum(dtype=np.float64)) * volume
+        if self.far is not None:
+            f = self.far
+            live = f.free
+            sensible = (f.temperature[live].astype(np.float64) - self.medium.body_c) / f.inverse_heat[live]
+            total += float(sensible.sum() + f.inflow[live].sum(dtype=np.float64)) * 8.0 * volume
+        return total
+
+    def at_middle_c(self, probe: int) -> float:
+        """Temperature of the tissue where the middle of a probe's cold surface is."""
+        kji = np.rint(self.surfaces[probe].middle_kji).astype(int)
+        local = [int(np.clip(v - a, 0, b - a - 1)) + 1 for v, (a, b) in zip(kji, self.patch.box, strict=True)]
+        return float(self.patch.temperature[local[0], local[1], local[2]])
+
+    def at_points_c(self, kji: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Trilinear temperatures (P,) at points (P, 3) in voxel coordinates of the medium."""
+        points = np.asarray(kji, float)
+        low = np.array([a for a, _ in self.patch.box])
+        local = points - low + 1.0
+        values: npt.NDArray[np.float64] = map_coordinates(self.patch.temperature, local.T, order=1, output=np.float64)
+        if self.far is not None:
+            outside = ~((local >= 0.0) & (local <= np.array(self.patch.temperature.shape) - 1.0)).all(axis=1)
+            coarse = (points[outside] - 0.5) / 2.0 + 1.0
+            values[outside] = map_coordinates(
+                self.far.temperature, coarse.T, order=1, output=np.float64, mode="nearest"
+            )
+        return values
+
+    def set_temperature(self, mask_kji: npt.NDArray[np.bool_], temperature_c: float) -> None:
+        """Give voxels of the medium's grid a temperature: a fluid that has just been put in."""
+        mask = fitted(mask_kji, self.medium.classes_kji.shape)
+        own = np.zeros(self.patch.temperature.shape, bool)
+        own[self.patch.inner] = mask[tuple(slice(a, b) for a, b in self.patch.box)]
+        own &= self.patch.active
+        self.patch.set_temperature(own, np.float32(temperature_c))
+        if self.far is not None:
+            k, j, i = mask.shape[0] // 2, mask.shape[1] // 2, mask.shape[2] // 2
+            share = (
+                mask.reshape(k, 2, j, 2, i, 2).mean(axis=(1, 3, 5), dtype=np.float32)
+                * self.far.active[1:-1, 1:-1, 1:-1]
+            )
+            inner = self.far.temperature[1:-1, 1:-1, 1:-1]
+            inner += share * (np.float32(temperature_c) - inner)
+        self._new_box()
+
+    def change_medium(self, medium: Medium) -> None:
+        """Go on in other tissue: a fluid or gas has been put in, or something is warmed from now on."""
+        old, far = self.patch, self.far
+        self.medium = medium = _widened(medium)
+        self.links = tuple(link(medium, s) for s in self.surfaces)
+        new = make_patch(medium, old.box, len(self.isotherms_c), constant("stasis_c"))
+        for name in ("coldest_c", "below_s", "first_s"):
+            getattr(new, name)[:] = getattr(old, name)
+        new.temperature[:] = old.temperature
+        new.set_temperature(new.active, old.temperature[new.active])
+        gas = ~new.active
+        new.set_temperature(gas, np.full(int(gas.sum()), np.float32(medium.body_c)))
+        lost = new.coldest_c < new.stasis_c
+        new.perfusion[lost] = new.supply[lost] = 0.0
+        self.patch = new
+        if far is not None:
+            self.far = make_far(medium)
+            for name in _FAR_STATE:
+                getattr(self.far, name)[:] = getattr(far, name)
+            self.far.cover(new.box)
+        self._new_box()
+
+    def checkpoint(self) -> Checkpoint:
+        """A copy of the state."""
+        far = {} if self.far is None else {name: getattr(self.far, name).copy() for name in _FAR_STATE}
+        patch = {name: getattr(self.patch, name).copy() for name in _PATCH_STATE}
+        return Checkpoint(self.time_s, self.patch.box, patch, far, self.surfaces_c.copy(), self.stepper.pace)
+
+    def restore(self, point: Checkpoint) -> None:
+        """Go on from a state of the same probes in the same tissue."""
+        self.time_s = point.time_s
+        self.patch = make_patch(self.medium, point.box, len(self.isotherms_c), constant("stasis_c"))
+        for name, array in point.patch.items():
+            getattr(self.patch, name)[:] = array
+        if point.far:
+            if self.far is None:
+                self.far = make_far(self.medium)
+            for name, array in point.far.items():
+                getattr(self.far, name)[:] = array
+            self.far.cover(point.box)
+        else:
+            self.far = None
+        self.surfaces_c = point.surfaces_c.copy()
+        self.stepper.pace = point.pace
+        self._new_box()
+
+
+def _lanes(low: int, high: int, count: int) -> tuple[int, int]:
+    """The range made a multiple of the compiled kernels' block, to both sides as far as the grid allows."""
+    size = (high - low + LANES - 1) // LANES * LANES
+    start = max(0, min(low - (size - (high - low)) // 2, count - size))
+    start -= start % 2
+    return start, start + size
+
+
+def _widened(medium: Medium) -> Medium:
+    """The medium with its last plane repeated along i until the count is a multiple of the block."""
+    more = -medium.classes_kji.shape[2] % LANES
+    if not more:
+        return medium
+
+    def pad(array: Any, times: int = 1) -> Any:
+        return None if array is None else np.pad(array, ((0, 0), (0, 0), (0, times * more)), mode="edge")
+
+    return replace(
+        medium,
+        classes_kji=pad(medium.classes_kji),
+        exchange_w_m3k=pad(medium.exchange_w_m3k),
+        exchange_c=pad(medium.exchange_c),
+        halves_kji=pad(medium.halves_kji, 2),
+    )
+
+
+def _readable(far: Far) -> Field:
+    """Coarse temperatures with the mean of the conducting ones where there is only gas."""
+    if far.active[1:-1, 1:-1, 1:-1].all():
+        return far.temperature
+    field = whole = far.temperature.copy()
+    gas = ~far.active
+    whole[gas] = far.temperature[0, 0, 0]
+    return field

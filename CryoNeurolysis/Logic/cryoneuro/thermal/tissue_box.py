@@ -1,0 +1,175 @@
+"""The tissue round the probes on the thermal grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..imaging import working_geometry
+from ..knowledge import TissueRecord, constant, tissue, tissues
+from ..model import Anatomy, ImageError, Plan, PlannedProbe, ThermalError, VolumeGeometry
+from .heat_sinks import is_heat_sink, sink_record
+from .medium import TissueGrid, tissue_grid
+from .probe_pose import cold_ends
+
+_MOST_BYTES = 6e9
+_BYTES_PER_VOXEL = 60
+
+
+@dataclass(frozen=True, eq=False)
+class TissueBox:
+    """The tissue round the probes on the thermal grid; runs that differ in probes or properties share it.
+
+    Attributes:
+        records: properties of the labels in `grid`: the data's, and one for every large vessel.
+    """
+
+    geometry: VolumeGeometry
+    grid: TissueGrid
+    records: tuple[TissueRecord, ...]
+
+
+def simulation_grid(
+    anatomy: Anatomy, probes: Sequence[PlannedProbe], grid_mm: float, snapshots: int = 16
+) -> VolumeGeometry:
+    """The box round the probes on the world lattice, even counts: 40 mm from the nearest cold surface, no more air than needed.
+
+    Raises:
+        ThermalError: the box would not fit in memory.
+    """
+    ends = np.concatenate([cold_ends(p) for p in probes])
+    far = constant("far_field_mm")
+    low, high = ends.min(axis=0) - far, ends.max(axis=0) + far
+    # Air beyond the body need not be computed.
+    corners = anatomy.geometry.corners_ras_mm
+    used = np.argwhere(anatomy.body_kji.any(axis=(0,)))
+    if len(used):
+        j, i = used.min(axis=0), used.max(axis=0)
+        body_low = anatomy.geometry.ijk_to_ras_mm([j[1], j[0], 0])[0] - 3.0
+        body_high = anatomy.geometry.ijk_to_ras_mm([i[1], i[0], 0])[0] + 3.0
+        # Only where air was seen: where the image ends inside the body, tissue goes on.
+        inner_low, inner_high = corners.min(axis=0) + 6.0, corners.max(axis=0) - 6.0
+        for axis in (0, 1):
+            if body_low[axis] > inner_low[axis]:
+                low[axis] = max(low[axis], body_low[axis])
+            if body_high[axis] < inner_high[axis]:
+                high[axis] = min(high[axis], body_high[axis])
+    # Two spare voxels, so that every count can be made even.
+    high = high + 2.0 * grid_mm
+    voxels = float(np.prod((high - low) / grid_mm + 1))
+    needed = voxels * (_BYTES_PER_VOXEL + 4.0 * snapshots)
+    if needed > _MOST_BYTES:
+        fits = grid_mm * (needed / _MOST_BYTES) ** (1.0 / 3.0)
+        raise ThermalError(
+            f"At {grid_mm:g} mm the simulated box of {', '.join(f'{v:.0f}' for v in high - low)} mm needs about "
+            f"{needed / 1e9:.1f} GB; use a coarser grid, {np.ceil(fits * 10) / 10:g} mm or more."
+        )
+    try:
+        full = working_geometry(low, high, grid_mm, "simulated box")
+    except ImageError as error:
+        raise ThermalError(str(error)) from error
+    k, j_count, i_count = (max(8, n - n % 2) for n in full.shape_kji)
+    return VolumeGeometry((k, j_count, i_count), full.ijk_to_ras)
+
+
+def tissue_box(anatomy: Anatomy, plan: Plan, grid_mm: float, snapshots: int = 16) -> TissueBox:
+    """The tissue round a plan's probes on its thermal grid.
+
+    Raises:
+        ThermalError: see simulation_grid.
+    """
+    geometry = simulation_grid(anatomy, plan.probes, grid_mm, snapshots)
+    halves, records = _half_labels(anatomy, plan, geometry)
+    return TissueBox(geometry, tissue_grid(halves, grid_mm, len(records)), records)
+
+
+def _half_geometry(geometry: VolumeGeometry) -> VolumeGeometry:
+    matrix = geometry.ijk_to_ras.copy()
+    matrix[:3, 3] -= 0.25 * np.diag(matrix)[:3]
+    matrix[:3, :3] *= 0.5
+    return VolumeGeometry(tuple(2 * n for n in geometry.shape_kji), matrix)  # type: ignore[arg-type]
+
+
+def nearest_voxels(anatomy: Anatomy, geometry: VolumeGeometry) -> tuple[npt.NDArray[np.intp], ...]:
+    """Index of the anatomy's voxel nearest to each plane of a grid; beyond the image the patient goes on as at its edge."""
+    source = anatomy.geometry
+    index = []
+    for axis, count in enumerate(geometry.shape_kji[::-1]):
+        world = geometry.ijk_to_ras[axis, 3] + np.arange(count) * geometry.spacing_mm[axis]
+        nearest = np.rint((world - source.ijk_to_ras[axis, 3]) / source.spacing_mm[axis]).astype(int)
+        index.append(np.clip(nearest, 0, source.shape_kji[2 - axis] - 1))
+    return np.ix_(index[2], index[1], index[0])
+
+
+def _half_labels(
+    anatomy: Anatomy, plan: Plan, geometry: VolumeGeometry
+) -> tuple[npt.NDArray[np.uint8], tuple[TissueRecord, ...]]:
+    """Labels of half voxels: the anatomy's, large vessels each their own, the nerve drawn in, the unmeasured taken as
+    soft tissue."""
+    half = _half_geometry(geometry)
+    grid = nearest_voxels(anatomy, half)
+    result: npt.NDArray[np.uint8] = anatomy.tissue.labels_kji[grid].copy()
+    records = list(tissues())
+    for structure in anatomy.structures:
+        if structure.group == "unmeasured":
+            result[structure.mask_kji[grid]] = tissue("muscle").label
+        elif is_heat_sink(structure):
+            mask = structure.mask_kji[grid]
+            if mask.any():
+                records.append(sink_record(structure, len(records), geometry.spacing_mm[0]))
+                result[mask] = len(records) - 1
+    nerve = plan.nerve
+    spacing = half.spacing_mm[0]
+    reach = int(np.ceil(nerve.radius_mm / spacing)) + 1
+    offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    total = float(nerve.arc_length_mm[-1])
+    for point in nerve.at(np.arange(0.0, total + 0.5 * spacing, spacing)):
+        center = half.ras_to_ijk(point)[0]
+        around = np.rint(center).astype(int) + offsets
+        near = np.linalg.norm(around - center, axis=1) * spacing <= nerve.radius_mm
+        i, j, k = around[near].T
+        k_max, j_max, i_max = half.shape_kji
+        ok = (i >= 0) & (i < i_max) & (j >= 0) & (j < j_max) & (k >= 0) & (k < k_max)
+        inside = result[k[ok], j[ok], i[ok]] != 0
+        result[k[ok][inside], j[ok][inside], i[ok][inside]] = tissue("nerve").label
+    return result, tuple(records)
+
+
+def block(
+    labels: int | Callable[[npt.NDArray[np.float64]], npt.NDArray[np.integer]],
+    size_mm: float | Sequence[float],
+    grid_mm: float,
+    records: tuple[TissueRecord, ...] | None = None,
+    shift_mm: Sequence[float] = (0.0, 0.0, 0.0),
+) -> TissueBox:
+    """A box of tissue in the laboratory, its middle at the origin of R, A, S.
+
+    Args:
+        labels: one tissue label everywhere, or a function of points (N, 3) in RAS mm that gives labels (N,).
+        size_mm: edge, or edges along R, A, S.
+        records: the tissues that labels count in; the data's when None.
+        shift_mm: moves the grid, not the tissue, against the origin.
+
+    Raises:
+        ThermalError: a size that holds no eight voxels, or labels that no tissue has.
+    """
+    edges = np.broadcast_to(np.asarray(size_mm, float), (3,))
+    count = np.floor(edges / grid_mm + 1e-9).astype(int)
+    count -= count % 2
+    if not np.isfinite(edges).all() or (count < 8).any():
+        raise ThermalError(f"A block of {size_mm} mm holds fewer than 8 voxels of {grid_mm:g} mm; make it larger.")
+    matrix = np.diag([grid_mm, grid_mm, grid_mm, 1.0])
+    matrix[:3, 3] = -0.5 * (count - 1) * grid_mm + np.asarray(shift_mm, float)
+    geometry = VolumeGeometry((int(count[2]), int(count[1]), int(count[0])), matrix)
+    half = _half_geometry(geometry)
+    shape = half.shape_kji
+    if callable(labels):
+        ijk = np.indices(shape).reshape(3, -1).T[:, ::-1]
+        halves = np.asarray(labels(half.ijk_to_ras_mm(ijk))).reshape(shape)
+    else:
+        halves = np.full(shape, labels)
+    table = tissues() if records is None else records
+    return TissueBox(geometry, tissue_grid(halves, grid_mm, len(table)), table)
