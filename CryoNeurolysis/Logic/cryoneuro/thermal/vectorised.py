@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _THETA = 0.6
 _FIRST_STEP_S = 0.5
-_GROWTH = 1.3
+_GROWTH = 1.05
 _LONGEST_S = 4.0
 
 
@@ -67,7 +67,7 @@ class VectorisedStepper:
         self.diffusivity = float(np.maximum(unfrozen, frozen)[live].max()) * h2 / 6.0
         self.slope = float(max(0.0, patch.conductivity_slope[inner].max() + patch.heat_slope[inner].max()))
         self.spectrum = _laplace_spectrum(patch.shape, freezing.medium.grid_mm * 1e-3)
-        self.filters: dict[float, Field] = {}
+        self.filters: dict[float, tuple[Field, Field | None]] = {}
         self.live = live
         self.span = patch.mushy_total[inner] * patch.inverse_mushy[inner]
         self.capacity = [1.0 / a[inner] for a in (patch.inverse_heat, patch.inverse_mushy, patch.inverse_frozen)]
@@ -80,18 +80,29 @@ class VectorisedStepper:
             self.where.append((index, one.unfrozen[inside], one.extra[inside], tuple(local[inside].T + 1)))
             self.telling.append((one.telling[inside], one.telling_share))
 
+    def _smooth(self, rate: Field, weight: Field) -> Field:
+        spectrum = fft.dctn(rate, type=2, overwrite_x=True)
+        spectrum *= weight
+        result: Field = fft.idctn(spectrum, type=2, overwrite_x=True)
+        return result
+
     def _filtered(self, rate: Field, dt_s: float, coldest_c: float) -> Field:
         grown = 1.0 + self.slope * max(0.0, -coldest_c)
         key = round(dt_s * round(grown, 1), 3)
         if key not in self.filters:
             if len(self.filters) > 8:
                 self.filters.clear()
-            weight = np.float32(_THETA * key * self.diffusivity)
-            self.filters[key] = np.float32(1.0) / (np.float32(1.0) + weight * self.spectrum)
-        spectrum = fft.dctn(rate, type=2, overwrite_x=True)
-        spectrum *= self.filters[key]
-        result: Field = fft.idctn(spectrum, type=2, overwrite_x=True)
-        return result
+            theta = np.float32(_THETA * key * self.diffusivity)
+            weight = np.float32(1.0) / (np.float32(1.0) + theta * self.spectrum)
+            share = None
+            if not self.live.all():
+                # What would be spread into gas stays with the tissue that it comes from, so that no heat is dropped.
+                share = self.live / np.maximum(self._smooth(self.live.astype(np.float32), weight), np.float32(0.05))
+            self.filters[key] = (weight, share)
+        weight, share = self.filters[key]
+        if share is not None:
+            rate *= share
+        return self._smooth(rate, weight)
 
     def advance(self, freezing: Freezing, targets: npt.NDArray[np.float32], dt_s: float) -> int:
         """See engine.Stepper. Each step is cut into shorter ones for a while after the probes have changed."""
