@@ -57,7 +57,8 @@ def buildCase(scene: Any, case: Case, ct: Any = None) -> CaseNodes:
         _addPlan(scene, case, nodes)
     if case.thermal is not None:
         nodes.isotherms = isothermNodes(scene, case.thermal.coldest_c, case.thermal.geometry)
-        nodes.bands = bandNodes(scene, case.thermal)
+        ensemble = case.assessment.ensemble if case.assessment is not None else None
+        nodes.bands = bandNodes(scene, case.thermal, doubt=ensemble)
         nodes.coldest = volumeNode(scene, "Coldest temperature, C", case.thermal.coldest_c, case.thermal.geometry)
         nodes.coldest.GetDisplayNode().SetAutoWindowLevel(False)
         nodes.coldest.GetDisplayNode().SetWindowLevelMinMax(-80.0, 37.0)

@@ -49,7 +49,7 @@ def render_case(
             view.look(target, _ACROSS_MM, nodes.ct)
             _annotate(view, case, f"{orientation}, through the target")
             path = view.write(place / f"{orientation.lower()}.png")
-            pictures.append((path, f"{orientation} slice through the target. {_explained()}"))
+            pictures.append((path, f"{orientation} slice through the target. {_explained(case)}"))
             view.close()
         progress(0.5, "Along the path")
         if case.plan is not None:
@@ -63,10 +63,14 @@ def render_case(
     return tuple(pictures)
 
 
-def _explained() -> str:
+def _explained(case: Case) -> str:
+    sampled = case.assessment is not None and case.assessment.ensemble is not None
+    band = (
+        "between 16 and 84 of a hundred runs of the sample" if sampled else f"one sigma ({neighbor_band_mm():.1f} mm)"
+    )
     return (
         "Thick lines: coldest reached, 0, -20 and -40 C; CT itself shows the 0 C edge only. "
-        f"Thin lines: where -20 C may lie as well, one sigma ({neighbor_band_mm():.1f} mm)."
+        f"Thin lines: where -20 C may lie as well, {band}."
     )
 
 
@@ -112,7 +116,7 @@ def _alongPath(host: HeadlessHost, case: Case, nodes: CaseNodes, place: Path) ->
     for node in (view.composite, view.node):
         if node is not None and node.GetScene() is not None:
             host.scene.RemoveNode(node)
-    return written, f"The plane that holds the path from skin to tip. {_explained()}"
+    return written, f"The plane that holds the path from skin to tip. {_explained(case)}"
 
 
 def _threeD(host: HeadlessHost, case: Case, target: np.ndarray, place: Path) -> tuple[Path, str]:

@@ -79,6 +79,8 @@ def _request(arguments: argparse.Namespace, name: str) -> Request:
         probe_count=arguments.probes or 0,
         cleared=tuple(arguments.not_in_field),
         thermal_grid_mm=getattr(arguments, "thermal_grid_mm", 1.0),
+        samples=getattr(arguments, "samples", 0),
+        seed=getattr(arguments, "seed", 0),
     )
 
 
@@ -159,7 +161,13 @@ def _whole(
                 case = plan_step(base, request, reporter.stage(f"plan {name}"))
                 own["plan"] = time.perf_counter() - start
                 start = time.perf_counter()
-                case = simulate_step(case, request.thermal_grid_mm, reporter.stage(f"freeze {name}"))
+                case = simulate_step(
+                    case,
+                    request.thermal_grid_mm,
+                    reporter.stage(f"freeze {name}"),
+                    samples=request.samples,
+                    seed=request.seed,
+                )
                 own["freeze and assess"] = time.perf_counter() - start
                 _finish(case, folder, reporter, own, not arguments.no_pictures, credit_lines)
             except CryoNeuroError as error:
@@ -337,7 +345,9 @@ def _simulate(arguments: argparse.Namespace) -> int:
     case, _ = load_case(arguments.case)
     with reporter.running():
         start = time.perf_counter()
-        case = simulate_step(case, arguments.thermal_grid_mm, reporter.stage("freeze"))
+        case = simulate_step(
+            case, arguments.thermal_grid_mm, reporter.stage("freeze"), samples=arguments.samples, seed=arguments.seed
+        )
         seconds = {"freeze and assess": time.perf_counter() - start}
     assert case.assessment is not None
     save_case(case, arguments.case, (event("simulated", case.assessment.verdict.value),))

@@ -72,6 +72,13 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
 
     def thermal(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--thermal-grid-mm", type=float, default=1.0, help="thermal grid (default %(default)s)")
+        sub.add_argument(
+            "--samples",
+            type=int,
+            default=64,
+            help="runs of what is uncertain, for bands and chances; 0 for none (default %(default)s)",
+        )
+        sub.add_argument("--seed", type=int, default=0, help="where that sample is drawn from (default %(default)s)")
 
     def pictures(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--no-pictures", action="store_true", help="no rendering, no scene file")

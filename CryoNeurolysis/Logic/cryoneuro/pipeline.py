@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy.typing as npt
 
 from . import __version__
 from .anatomy import for_target, nerve_from_points, propose_nerve
-from .assessment import assess
+from .assessment import Judge, Outcome, Variation, assess, draw, varied_probes, varied_records
 from .assessment.nerve_dose import nerve_dose
 from .knowledge import nerve as nerve_record
 from .knowledge import probe as probe_record
@@ -21,20 +23,24 @@ from .model import (
     CandidateSet,
     Case,
     CtVolume,
+    Doubt,
     Nerve,
     Plan,
     PlanningError,
     Progress,
+    ThermalError,
+    ThermalRun,
     content_hash,
     never_cancelled,
     no_progress,
 )
 from .planning import add_probe, finalists, manual_plan, plan_paths
-from .thermal import simulate
+from .thermal import ISOTHERMS_C, placed_protections, simulate, simulate_box, tissue_box
 from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
 
 PREVIEW_GRID_MM = 2.0
 FINALISTS = 8
+DOUBT_SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Request:
         entry_ras_mm, tip_ras_mm: a path drawn by a person; None plans it.
         cleared: groups that a person says are not in the field.
         probe_count: 1, 2, or 0: a second probe when one does not treat the nerve.
+        samples, seed: size of the sample of what is uncertain, and where it is drawn from.
     """
 
     target: str
@@ -59,6 +66,8 @@ class Request:
     probe_count: int = 0
     cleared: tuple[str, ...] = ()
     thermal_grid_mm: float = THERMAL_GRID_MM
+    samples: int = 0
+    seed: int = 0
 
 
 def pseudonym_of(ct: CtVolume) -> str:
@@ -166,8 +175,14 @@ def simulate_step(
     grid_mm: float = THERMAL_GRID_MM,
     progress: Progress = no_progress,
     cancelled: Cancelled = never_cancelled,
+    samples: int = 0,
+    seed: int = 0,
 ) -> Case:
     """The case with thermal run and assessment.
+
+    Args:
+        samples: runs in a designed sample of what is uncertain; 0 makes none and takes geometric bands instead.
+        seed: where the sample is drawn from.
 
     Raises:
         PlanningError: there is no plan yet.
@@ -175,8 +190,64 @@ def simulate_step(
     """
     if case.plan is None or case.anatomy is None:
         raise PlanningError("The case has no plan yet; run: cryoneuro plan CASE --target NERVE.")
-    run = simulate(case.anatomy, case.plan, grid_mm=grid_mm, progress=progress, cancelled=cancelled)
-    return replace(case, thermal=run, assessment=assess(case.anatomy, case.plan, run))
+    part = 0.5 if samples else 1.0
+    run = simulate(
+        case.anatomy, case.plan, grid_mm=grid_mm, progress=lambda f, t: progress(part * f, t), cancelled=cancelled
+    )
+    doubt = None
+    if samples and run.complete:
+        doubt = sampled_doubt(
+            case.anatomy, case.plan, run, samples, seed, lambda f, t: progress(part + (1 - part) * f, t), cancelled
+        )
+    return replace(case, thermal=run, assessment=assess(case.anatomy, case.plan, run, doubt))
+
+
+def sampled_doubt(
+    anatomy: Anatomy,
+    plan: Plan,
+    nominal: ThermalRun,
+    samples: int = DOUBT_SAMPLES,
+    seed: int = 0,
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never_cancelled,
+) -> Doubt | None:
+    """Freeze a designed sample of what is uncertain on a preview grid; None when cancelled.
+
+    Runs go side by side; each depends on its own draw only, so the result does not depend on how many do.
+
+    Raises:
+        AssessmentError: see assessment.draw and Judge.doubt.
+    """
+    variations = draw(plan, samples, seed)
+    box = tissue_box(anatomy, plan, PREVIEW_GRID_MM)
+    protections = placed_protections(anatomy, plan, box.geometry)
+    judge = Judge(anatomy, plan, nominal)
+    done = [0]
+
+    def one(variation: Variation) -> Outcome | None:
+        if cancelled():
+            return None
+        try:
+            run = simulate_box(
+                box,
+                varied_probes(plan, variation),
+                plan.protocol,
+                snapshot_s=1e6,
+                protections=protections,
+                records=varied_records(box.records, variation),
+                cancelled=cancelled,
+            )
+        except ThermalError:
+            return None
+        done[0] += 1
+        progress(done[0] / len(variations), f"{done[0]} of {len(variations)} runs of the sample")
+        return judge.outcome(run, variation)
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        outcomes = tuple(pool.map(one, variations))
+    if cancelled():
+        return None
+    return judge.doubt(variations, outcomes, box.geometry, ISOTHERMS_C, seed)
 
 
 def points_of(values: npt.ArrayLike) -> tuple[tuple[float, float, float], ...]:

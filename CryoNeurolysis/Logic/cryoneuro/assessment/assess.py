@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 
 import numpy as np
 
-from ..knowledge import constant
+from ..imaging import sample
+from ..knowledge import constant, injury_classes
 from ..knowledge import nerve as nerve_record
-from ..model import Anatomy, Assessment, Finding, Limit, Plan, Status, ThermalRun, Verdict
+from ..model import Anatomy, Assessment, Doubt, Finding, Limit, Plan, Status, ThermalRun, Verdict
 from ..planning import clearance_words
-from .guards import Guard, guards
+from .guards import Guard, distance_mm, guards
 from .nerve_dose import NerveDose, nerve_dose
 
 _ORDER = {Status.STOP: 0, Status.UNKNOWN: 1, Status.WARNING: 2, Status.OK: 3}
 
 
-def assess(anatomy: Anatomy, plan: Plan, run: ThermalRun) -> Assessment:
+def assess(anatomy: Anatomy, plan: Plan, run: ThermalRun, ensemble: Doubt | None = None) -> Assessment:
     """Findings on the nerve, on every neighbor and on the path, worst first, and the verdict.
 
-    Bands come from moving the nerve and the neighbors against the cold by one sigma of what is uncertain: the
-    model's isotherm error, the targeting error, and for the nerve the sigma of its course.
+    Args:
+        ensemble: a designed sample of runs; its bands and chances are used. Without one, bands come from moving the nerve
+            and the neighbors against the cold by one sigma of what is uncertain: the model's isotherm error, the targeting
+            error, and for the nerve the sigma of its course.
     """
     nerve = plan.nerve
     neighbor_band = neighbor_band_mm()
@@ -28,7 +33,13 @@ def assess(anatomy: Anatomy, plan: Plan, run: ThermalRun) -> Assessment:
     dose = nerve_dose(run, nerve)
     moved = [nerve_dose(run, nerve, shift) for shift in _shifts(plan, nerve_band)]
     findings = _nerve_findings(plan, dose, moved)
-    findings += [_guard_finding(plan, guard) for guard in guards(anatomy, run, neighbor_band)]
+    guarded = guards(anatomy, run, neighbor_band)
+    findings += [_guard_finding(plan, guard) for guard in guarded]
+    findings += _tumor_findings(anatomy, plan, run, neighbor_band)
+    if ensemble is not None:
+        bands = {name: (low, high) for name, low, _, high in ensemble.bands}
+        findings = [_with_band(f, plan, bands[f.id]) if f.id in bands else f for f in findings]
+        findings += [_chance_finding(plan, ensemble, what) for what in ("treated", "safe")]
     findings += [_path_finding(plan, n) for n in range(len(plan.clearances)) if not plan.clearances[n].unknown]
     findings += [_unknown_finding(group) for group in plan.unknown]
     if not run.complete:
@@ -42,13 +53,28 @@ def assess(anatomy: Anatomy, plan: Plan, run: ThermalRun) -> Assessment:
         key=lambda f: (_ORDER[f.status], f.id != "nerve.treated_length", math.inf if f.slack is None else f.slack)
     )
     verdict, sentence = _verdict(findings, plan)
-    doubt = (
+    doubt: tuple[str, ...] = (
         f"Band of the nerve's values: one sigma of {nerve_band:.1f} mm, from the model "
         f"({constant('model_isotherm_error_mm'):g} mm), targeting ({constant('targeting_error_sigma_mm'):g} mm) and the "
         f"nerve's course ({nerve.sigma_mm:g} mm); of the neighbors' values {neighbor_band:.1f} mm.",
         "Not varied: tissue values, perfusion, probe strength, breathing.",
     )
-    return Assessment(tuple(findings), verdict, sentence, dose.distance_mm, dose.section_c, dose.core_c, doubt)
+    if ensemble is not None:
+        doubt = (
+            *ensemble.sentences,
+            "Bands: 16 to 84 of a hundred runs. Not varied: the shape of the anatomy, the heat sinks of large vessels.",
+        )
+    return Assessment(
+        tuple(findings),
+        verdict,
+        sentence,
+        dose.distance_mm,
+        dose.section_c,
+        dose.core_c,
+        doubt,
+        tuple(g.dose for g in guarded if g.dose is not None),
+        ensemble,
+    )
 
 
 def neighbor_band_mm() -> float:
@@ -137,6 +163,32 @@ def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose]) -> list
             f"The coldest point in the nerve is {deepest[0]:.0f} C (band {min(deepest):.0f} to {max(deepest):.0f} C).",
         ),
     ]
+    reached = [c for c in injury_classes() if deepest[0] > c.warmer_than_c]
+    worst = reached[0] if reached else injury_classes()[-1]
+    lengths_of_class = []
+    colder = [c.warmer_than_c for c in injury_classes()]
+    for number, kind in enumerate(injury_classes()):
+        warm = colder[number - 1] if number else 1e9
+        length_mm = dose.length_between_mm(warm, kind.warmer_than_c)
+        if length_mm > 0 and kind.id != "none":
+            lengths_of_class.append(f"{kind.name} over {length_mm:.1f} mm")
+    found.append(
+        Finding(
+            "nerve.injury", nerve.name, f"injury: {worst.name}", "degC", deepest[0], min(deepest), max(deepest),
+            None, None, None, Status.OK,
+            f"Injury expected where the nerve is coldest: {worst.name} ({worst.effect}; recovery: {worst.recovery}). "
+            f"Along the nerve: {', '.join(lengths_of_class) or 'none'}.",
+        )
+    )  # fmt: skip
+    seconds = [float(d.seconds_below[int(np.argmin(d.section_c))]) for d in everyone]
+    held = plan.limits["nerve.time_below"]
+    found.append(
+        _measured(
+            held, nerve.name, f"time at {treat.stop:g} C or colder", seconds[0], min(seconds), max(seconds),
+            f"Where it is coldest the whole cross-section stays at {treat.stop:g} C or colder for {seconds[0] / 60:.1f} min "
+            f"(band {min(seconds) / 60:.1f} to {max(seconds) / 60:.1f} min).",
+        )
+    )  # fmt: skip
     record = nerve_record(nerve.target_id)
     if record.regrowth_distance_mm:
         near, far = record.regrowth_distance_mm
@@ -161,6 +213,79 @@ def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose]) -> list
     return found
 
 
+def _with_band(finding: Finding, plan: Plan, band: tuple[float, float]) -> Finding:
+    """A finding with the sample's band; what holds only in the middle of it is not simply fine."""
+    low, high = band
+    limit = plan.limits.get(finding.id, "guard.default") if finding.id.startswith("nerve.") else None
+    if limit is None:
+        limit = plan.limits.get(f"guard.{finding.subject}", "guard.default")
+    status = finding.status
+    stop = finding.stop
+    if status is Status.OK and stop is not None and ((low < stop) if limit.at_least else (high > stop)):
+        status = Status.WARNING
+    digits = 1 if finding.unit == "mm" else 0
+    unit = "C" if finding.unit == "degC" else finding.unit
+    words = re.sub(
+        r"\(band [-0-9.]+ to [-0-9.]+ \w+", f"(band {low:.{digits}f} to {high:.{digits}f} {unit}", finding.sentence
+    )
+    return replace(finding, low=low, high=high, status=status, sentence=words)
+
+
+def _chance_finding(plan: Plan, ensemble: Doubt, what: str) -> Finding:
+    chance, wanted = ensemble.chance(what), constant("chance_wanted")
+    words = "that the nerve is treated" if what == "treated" else "that every neighbor stays within its limit"
+    return Finding(
+        f"chance.{what.replace(' ', '_')}",
+        plan.nerve.name if what == "treated" else "neighbors",
+        f"chance {words}",
+        "",
+        chance,
+        None,
+        None,
+        wanted,
+        None,
+        None,
+        Status.OK if chance >= wanted else Status.WARNING,
+        f"The chance {words} is {100 * chance:.0f} % ({ensemble.samples} runs; {100 * wanted:.0f} % wanted).",
+    )
+
+
+def _tumor_findings(anatomy: Anatomy, plan: Plan, run: ThermalRun, band_mm: float) -> list[Finding]:
+    """Ice beyond the wall of every structure of the group tumor, and how cold its warmest point became."""
+    found = []
+    spacing = run.geometry.spacing_mm[0]
+    for structure in anatomy.structures:
+        if structure.group != "tumor":
+            continue
+        name = structure.name.replace("_", " ")
+        points = anatomy.geometry.ijk_to_ras_mm(np.argwhere(structure.mask_kji)[:, ::-1])
+        warmest = float(sample(run.coldest_c, run.geometry, points, 1, outside=constant("body_temperature_c")).max())
+        distance = distance_mm(run.coldest_c <= 0.0, spacing)
+        margin = -1e3 if distance is None else -float(sample(distance, run.geometry, points, 1, outside=1e3).max())
+        margin -= 0.5 * anatomy.geometry.spacing_mm[0]
+        text = (
+            f"{name}: ice reaches {margin:.1f} mm beyond it at its narrowest."
+            if margin >= 0
+            else f"{name}: part of it lies {-margin:.1f} mm outside the ice."
+            if margin > -500
+            else f"{name}: the ice does not reach it."
+        )
+        found.append(
+            _measured(
+                plan.limits["tumor.margin"], structure.name, "margin of ice", margin, margin - band_mm, margin + band_mm,
+                text, f"tumor.margin.{structure.name}",
+            )
+        )  # fmt: skip
+        text = f"{name}: its warmest point reached {warmest:.0f} C."
+        found.append(
+            _measured(
+                plan.limits["tumor.warmest"], structure.name, "warmest point", warmest, warmest, warmest, text,
+                f"tumor.warmest.{structure.name}",
+            )
+        )  # fmt: skip
+    return found
+
+
 def _guard_finding(plan: Plan, guard: Guard) -> Finding:
     limit = plan.limits.get(f"guard.{guard.group}", "guard.default")
     name = guard.name.replace("_", " ")
@@ -170,7 +295,9 @@ def _guard_finding(plan: Plan, guard: Guard) -> Finding:
         return _measured(
             limit, guard.name, "coldest point", guard.coldest_c, guard.coldest_c, guard.coldest_c, text, finding_id
         )
-    if guard.ice_mm >= 0:
+    if not math.isfinite(guard.ice_mm):
+        where = "no ice anywhere"
+    elif guard.ice_mm >= 0:
         where = f"{guard.ice_mm:.1f} mm outside the ice edge (0 C)"
     elif guard.frozen_ml < 0.05:
         where = "its wall touches the ice (0 C)"

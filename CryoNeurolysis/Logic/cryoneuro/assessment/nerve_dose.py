@@ -46,6 +46,12 @@ class NerveDose:
                 start = None
         return best
 
+    def length_between_mm(self, warm_c: float, cold_c: float) -> float:
+        """Length of nerve whose coldest point reached warm_c or colder, but not cold_c, mm."""
+        hit = (self.innermost_c <= warm_c) & (self.innermost_c > cold_c)
+        step = float(self.distance_mm[-1]) / max(len(self.distance_mm) - 1, 1)
+        return float(np.count_nonzero(hit)) * step
+
 
 def nerve_dose(run: ThermalRun, nerve: Nerve, shift_ras_mm: npt.ArrayLike = (0.0, 0.0, 0.0)) -> NerveDose:
     """Dose along the nerve, displaced as a whole by shift_ras_mm (3,)."""

@@ -2,10 +2,12 @@
 
 from .catalog import (
     ConstantRecord,
+    InjuryRecord,
     ProtectionRecord,
     TissueRecord,
     color,
     constant,
+    injury_classes,
     limits,
     probe,
     probes,
@@ -21,6 +23,7 @@ from .records import data_folder, load_records
 
 __all__ = [
     "ConstantRecord",
+    "InjuryRecord",
     "NeighborRecord",
     "NerveRecord",
     "ProtectionRecord",
@@ -28,6 +31,7 @@ __all__ = [
     "color",
     "constant",
     "data_folder",
+    "injury_classes",
     "limits",
     "limits_for",
     "load_records",

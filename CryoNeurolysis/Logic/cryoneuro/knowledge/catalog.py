@@ -75,6 +75,20 @@ class ProtectionRecord:
 
 
 @dataclass(frozen=True)
+class InjuryRecord:
+    """A class of nerve injury: everything warmer than its bound that no milder class has."""
+
+    id: str
+    name: str
+    warmer_than_c: float
+    effect: str
+    recovery: str
+    source: str
+    confidence: str
+    verified: bool
+
+
+@dataclass(frozen=True)
 class ConstantRecord:
     """One number with its unit and source."""
 
@@ -104,6 +118,16 @@ def tissue(tissue_id: str) -> TissueRecord:
     """
     record = find_record("tissue", tissue_id, load_records("tissues"))
     return tissues()[int(record["label"])]
+
+
+@cache
+def injury_classes() -> tuple[InjuryRecord, ...]:
+    """What cold does to a nerve, mildest first."""
+    found = tuple(InjuryRecord(**r) for r in load_records("injury_classes"))
+    bounds = [r.warmer_than_c for r in found]
+    if bounds != sorted(bounds, reverse=True):
+        raise KnowledgeError("injury_classes.json: the classes must go from warm to cold.")
+    return found
 
 
 @cache

@@ -1,7 +1,7 @@
 """The objects that travel between the rooms: frozen dataclasses, validated when made, hashed by content."""
 
 from .anatomy import Anatomy, Nerve, Structure, StructureRole, TissueMap
-from .assessment import Assessment, Finding, Status, Verdict
+from .assessment import Assessment, Doubt, Driver, Finding, NeighborDose, Status, Verdict
 from .case import Case, Event
 from .content import content_hash, frozen_array
 from .ct import Acquisition, CtVolume
@@ -37,12 +37,15 @@ __all__ = [
     "Clearance",
     "CryoNeuroError",
     "CtVolume",
+    "Doubt",
+    "Driver",
     "Event",
     "Finding",
     "ImageError",
     "KnowledgeError",
     "Limit",
     "Limits",
+    "NeighborDose",
     "Nerve",
     "Plan",
     "PlannedProbe",

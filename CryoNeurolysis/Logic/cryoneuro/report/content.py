@@ -271,4 +271,15 @@ def report_numbers(case: Case) -> dict[str, Any]:
             "centerline_coldest_c": assessment.nerve_core_c.tolist(),
         },
         "doubt": list(assessment.doubt),
+        "neighbors": [
+            {
+                "name": n.name,
+                "coldest_c": n.coldest_c,
+                "isotherms_c": list(n.isotherms_c),
+                "volume_ml": list(n.volume_ml),
+                "margin_mm": list(n.margin_mm),
+            }
+            for n in assessment.neighbors
+        ],
+        "chances": dict(assessment.ensemble.chances) if assessment.ensemble is not None else {},
     }

@@ -18,7 +18,8 @@ T = TypeVar("T")
 def to_json(value: Any) -> Any:
     """Plain JSON data of a dataclass, enum, array, container or scalar; floats keep all their digits."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        kept = [f for f in dataclasses.fields(value) if f.metadata.get("content", True)]
+        return {f.name: to_json(getattr(value, f.name)) for f in kept}
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, np.ndarray):

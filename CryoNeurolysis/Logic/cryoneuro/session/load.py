@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def load_case(folder: str | Path, verify: bool = True) -> tuple[Case, tuple[Even
             anatomy=_read_anatomy(source, content["anatomy"]) if "anatomy" in hashes else None,
             plan=from_json(Plan, _json(source / "plan.json")) if "plan" in hashes else None,
             thermal=_read_thermal(source, content["thermal"]) if "thermal" in hashes else None,
-            assessment=from_json(Assessment, _json(source / "assessment.json")) if "assessment" in hashes else None,
+            assessment=_read_assessment(source, content) if "assessment" in hashes else None,
             software=content["software"],
         )
         events = read_events(source / "events.jsonl")
@@ -127,6 +127,15 @@ def _read_anatomy(folder: Path, data: Any) -> Anatomy:
         tuple(data["cleared"]),
         tuple(data["notes"]),
     )
+
+
+def _read_assessment(folder: Path, content: Any) -> Assessment:
+    assessment = from_json(Assessment, _json(folder / "assessment.json"))
+    if "chance" not in content or assessment.ensemble is None:
+        return assessment
+    geometry = _geometry(content["chance"])
+    chance = _four(_array(folder / "thermal" / "chance.seq.nrrd", geometry, np.float32))
+    return replace(assessment, ensemble=replace(assessment.ensemble, geometry=geometry, probability=chance))
 
 
 def _read_thermal(folder: Path, data: Any) -> ThermalRun:

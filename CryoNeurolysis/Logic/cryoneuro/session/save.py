@@ -170,6 +170,12 @@ def _write_parts(
     if case.assessment is not None:
         text = json.dumps(to_json(case.assessment), indent=1, ensure_ascii=False)
         (folder / "assessment.json").write_text(text, encoding="utf-8")
+        doubt = case.assessment.ensemble
+        if doubt is not None and doubt.probability is not None and doubt.geometry is not None:
+            (folder / "thermal").mkdir(exist_ok=True)
+            chance = folder / "thermal" / "chance.seq.nrrd"
+            write_sequence(chance, doubt.probability, doubt.geometry, np.array(doubt.isotherms_c), "isotherm", "C")
+            content["chance"] = to_json(doubt.geometry)
     return content
 
 

@@ -6,17 +6,20 @@ from .links import ColdSurface, Link, link
 from .medium import Medium, Palette, TissueGrid, medium_from_labels, palette_of, tissue_grid
 from .near_field import near_field
 from .probe_pose import cold_ends
+from .protections import PlacedProtection, placed_protections
 from .schedule import active_drive, probe_drive, timeline
-from .simulate import simulate, simulate_box, thermocouple_c
+from .simulate import ISOTHERMS_C, simulate, simulate_box, thermocouple_c
 from .tissue_box import TissueBox, block, simulation_grid, tissue_box
 
 __all__ = [
+    "ISOTHERMS_C",
     "Checkpoint",
     "ColdSurface",
     "Freezing",
     "Link",
     "Medium",
     "Palette",
+    "PlacedProtection",
     "TissueBox",
     "TissueGrid",
     "active_drive",
@@ -27,6 +30,7 @@ __all__ = [
     "medium_from_labels",
     "near_field",
     "palette_of",
+    "placed_protections",
     "probe_drive",
     "simulate",
     "simulate_box",

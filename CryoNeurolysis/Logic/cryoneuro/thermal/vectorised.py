@@ -93,11 +93,12 @@ class VectorisedStepper:
             if len(self.filters) > 8:
                 self.filters.clear()
             theta = np.float32(_THETA * key * self.diffusivity)
-            weight = np.float32(1.0) / (np.float32(1.0) + theta * self.spectrum)
-            share = None
+            weight: Field = (np.float32(1.0) / (np.float32(1.0) + theta * self.spectrum)).astype(np.float32)
+            share: Field | None = None
             if not self.live.all():
                 # What would be spread into gas stays with the tissue that it comes from, so that no heat is dropped.
-                share = self.live / np.maximum(self._smooth(self.live.astype(np.float32), weight), np.float32(0.05))
+                live = self.live.astype(np.float32)
+                share = (live / np.maximum(self._smooth(live.copy(), weight), np.float32(0.05))).astype(np.float32)
             self.filters[key] = (weight, share)
         weight, share = self.filters[key]
         if share is not None:

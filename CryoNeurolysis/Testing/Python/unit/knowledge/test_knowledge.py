@@ -13,6 +13,7 @@ from cryoneuro.model import KnowledgeError
 FILES = [
     "nerves",
     "probes",
+    "injury_classes",
     "protections",
     "protocols",
     "tissues",
