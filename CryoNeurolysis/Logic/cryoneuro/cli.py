@@ -1,4 +1,4 @@
-"""The command line: cryoneuro demo | info | segment | plan | simulate | run | report | list.
+"""The command line: cryoneuro demo | info | segment | plan | simulate | run | report | list | fit-probe.
 
 Exit codes: 0 done, 2 wrong usage, 3 image, 4 knowledge (unknown nerve, probe, protocol), 5 anatomy, 6 planning,
 7 simulation, 8 assessment, 9 case folder, 20 --check and the verdict is not "treated and safe", 130 stopped.
@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from .console import Reporter, summary
 from .imaging import LabelMap, demo_ct_files, list_series, make_phantom, read_ct, read_label_map
 from .imaging.demo import CITATION
 from .knowledge import nerve, nerves, probe, probes, protocol, protocols
+from .knowledge.catalog import probe_total_mm
 from .model import Case, CryoNeuroError, CtVolume, KnowledgeError, Verdict, never_cancelled
 from .pipeline import Request, new_case, plan_step, points_of, simulate_step
 from .report import Picture, build_report, report_numbers, write_report
 from .session import check_target, event, load_case, save_case
+from .thermal import IsothermSize, fit_probe
 
 DEMO_TARGETS = ("celiac_plexus", "intercostal")
 RENDERERS = "cryoneuro.renderers"
@@ -386,6 +388,24 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _fit_probe(arguments: argparse.Namespace) -> int:
+    start = probe(arguments.probe)
+    sizes = [IsothermSize(*values) for values in arguments.size]
+    fit = fit_probe(start, sizes, arguments.gel_c)
+    record = {f.name: getattr(fit.probe, f.name) for f in fields(fit.probe)} | {
+        "shaft_total_mm": probe_total_mm(start.id)
+    }
+    if arguments.json:
+        print(json.dumps({"record": record, "worst_mm": fit.worst_mm, "sizes_mm": fit.sizes_mm}, indent=1))
+        return 0
+    print(f"Tip        {fit.probe.tip_temperature_c:.0f} C, active length {fit.probe.active_length_mm:.1f} mm")
+    for size, (width, length) in zip(sizes, fit.sizes_mm, strict=True):
+        entered = f"{size.width_mm:g}" + ("" if size.length_mm is None else f" x {size.length_mm:g}")
+        print(f"{size.isotherm_c:6g} C   {size.time_s:g} s: entered {entered} mm, fitted {width:.1f} x {length:.1f} mm")
+    print("Keep it: add the record of --json to the file probes.json in a folder that CRYONEURO_SITE_DATA names.")
+    return 0
+
+
 _ACTIONS: Mapping[str, Action] = {
     "demo": _demo,
     "info": _info,
@@ -395,4 +415,5 @@ _ACTIONS: Mapping[str, Action] = {
     "run": _run,
     "report": _report,
     "list": _list,
+    "fit-probe": _fit_probe,
 }

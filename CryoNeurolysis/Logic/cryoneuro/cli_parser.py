@@ -24,6 +24,16 @@ def _numbers(text: str) -> tuple[float, float, float]:
     return (values[0], values[1], values[2])
 
 
+def _size(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(v) for v in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (3, 4):
+        raise argparse.ArgumentTypeError(f"'{text}' is no isotherm size; write C,S,MM or C,S,MM,MM, like -20,600,20,28")
+    return values
+
+
 def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.ArgumentParser:
     """The parser; each command calls the action of its name."""
     parser = argparse.ArgumentParser(
@@ -121,6 +131,18 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
     sub = command("report", "Draw the pictures and write the report of a case folder.")
     sub.add_argument("case", help="case folder")
     pictures(sub)
+
+    sub = command("fit-probe", "Find the cooling of a probe that reproduces isotherm sizes in gel.")
+    sub.add_argument("probe", help="probe to start from; cryoneuro list probes")
+    sub.add_argument(
+        "--size",
+        nargs="+",
+        required=True,
+        type=_size,
+        metavar="C,S,MM[,MM]",
+        help="isotherm in C, time in s, width and, if known, length in mm: 0,600,32,37",
+    )
+    sub.add_argument("--gel-c", type=float, help="temperature of the gel (default 37)")
 
     sub = command("list", "List what the program knows.")
     sub.add_argument("what", choices=("nerves", "probes", "protocols"))

@@ -212,10 +212,10 @@ class Judge:
         for isotherm in isotherms_c:
             each = [float(np.count_nonzero(o.coldest_c <= isotherm)) * voxel_ml for _, o in kept]
             volumes.append((float(isotherm), *(float(v) for v in np.percentile(each, [_LOW, 50.0, _HIGH]))))
-        drivers = [*self._drivers("treated length", "nerve.treated_length", kept, nerve[:, 0])]
+        drivers = self._drivers("treated length", kept, nerve[:, 0])
         worst = int(np.argmin((cold - stops).min(axis=0))) if cold.shape[1] else -1
         if worst >= 0 and np.ptp(cold[:, worst]) > 1.0:
-            drivers += self._drivers(f"coldest point of {self.names[worst]}", "", kept, cold[:, worst])
+            drivers += self._drivers(f"coldest point of {self.names[worst].replace('_', ' ')}", kept, cold[:, worst])
         sentences = _sentences(chances, drivers, len(kept), impossible, seed)
         return Doubt(
             len(kept),
@@ -231,7 +231,7 @@ class Judge:
         )
 
     def _drivers(
-        self, outcome: str, _: str, kept: list[tuple[Variation, Outcome]], values: npt.NDArray[np.float64]
+        self, outcome: str, kept: list[tuple[Variation, Outcome]], values: npt.NDArray[np.float64]
     ) -> list[Driver]:
         """Shares of variance by a regression on the draws; distances count straight and squared, for a miss to either
         side is a miss."""
@@ -249,18 +249,23 @@ class Judge:
         groups[_REGISTRATION] = [*registration, *(registration**2 - 1.0)]
         columns = [c for group in groups.values() for c in group]
         matrix = np.stack([np.ones(len(kept)), *columns], axis=1)
-        # A little ridge: many columns, few draws.
-        ridge = 0.05 * len(kept) * np.eye(matrix.shape[1])
+        # A ridge, and shares of what the regression would explain of new draws: many columns, few draws.
+        ridge = 0.1 * len(kept) * np.eye(matrix.shape[1])
         ridge[0, 0] = 0.0
-        slope = np.linalg.solve(matrix.T @ matrix + ridge, matrix.T @ values)
-        found, start = [], 1
+        normal = np.linalg.inv(matrix.T @ matrix + ridge) @ matrix.T
+        slope = normal @ values
+        left = float(((values - matrix @ slope) ** 2).sum() / ((values - values.mean()) ** 2).sum())
+        freedom = float(np.trace(matrix @ normal))
+        explains = float(np.clip(1.0 - left * (len(kept) - 1) / max(len(kept) - freedom, 1.0), 0.0, 1.0))
+        parts = []
+        start = 1
         for name, group in groups.items():
-            part = slope[start : start + len(group)]
-            explained = matrix[:, start : start + len(group)] @ part
-            share = float(np.clip(explained.var() / spread**2, 0.0, 1.0))
-            effect = float(part[0]) if len(group) == 1 else float(-explained.std())
-            found.append(Driver(outcome, name, share, effect))
+            part = matrix[:, start : start + len(group)] @ slope[start : start + len(group)]
+            effect = float(slope[start]) if len(group) == 1 else float(-part.std())
+            parts.append((name, float(part.var()), effect))
             start += len(group)
+        total = max(sum(variance for _, variance, _ in parts), 1e-12)
+        found = [Driver(outcome, name, explains * variance / total, effect) for name, variance, effect in parts]
         return sorted(found, key=lambda d: -d.share)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 from ..model import KnowledgeError, Limit, Limits, ProbeModel, Protocol, ProtocolStep, StepKind
-from .records import find_record, load_records
+from .records import find_record, load_records, site_records
 
 
 @dataclass(frozen=True)
@@ -187,10 +189,17 @@ def _probe(record: object) -> ProbeModel:
     return ProbeModel(**{k: v for k, v in record.items() if k in names})  # type: ignore[attr-defined]
 
 
+def _probe_records() -> tuple[Mapping[str, Any], ...]:
+    """The library's probes and the site's own, which count first."""
+    own = site_records("probes")
+    taken = {r["id"] for r in own}
+    return (*own, *(r for r in load_records("probes") if r["id"] not in taken))
+
+
 @cache
 def probes() -> tuple[ProbeModel, ...]:
     """Every probe of the library."""
-    return tuple(_probe(record) for record in load_records("probes"))
+    return tuple(_probe(record) for record in _probe_records())
 
 
 def probe(name: str) -> ProbeModel:
@@ -199,13 +208,13 @@ def probe(name: str) -> ProbeModel:
     Raises:
         KnowledgeError: there is none; the message offers the nearest.
     """
-    return _probe(find_record("probe", name, load_records("probes")))
+    return _probe(find_record("probe", name, _probe_records()))
 
 
 @cache
 def probe_total_mm(probe_id: str) -> float:
     """Tip to rear end of a probe of the library, mm."""
-    return float(find_record("probe", probe_id, load_records("probes"))["shaft_total_mm"])
+    return float(find_record("probe", probe_id, _probe_records())["shaft_total_mm"])
 
 
 def _protocol(record: object) -> Protocol:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -35,7 +36,22 @@ def load_records(name: str) -> tuple[Mapping[str, Any], ...]:
     Raises:
         KnowledgeError: the file is missing, broken, or a record lacks one of them.
     """
-    path = data_folder() / f"{name}.json"
+    return _read(data_folder() / f"{name}.json", name)
+
+
+@cache
+def site_records(name: str) -> tuple[Mapping[str, Any], ...]:
+    """A site's own records of a kind, from <name>.json in the folder that CRYONEURO_SITE_DATA names; none without it.
+
+    Raises:
+        KnowledgeError: the file is broken, or a record lacks what every record must carry.
+    """
+    folder = os.environ.get("CRYONEURO_SITE_DATA", "")
+    path = Path(folder) / f"{name}.json"
+    return _read(path, name) if folder and path.is_file() else ()
+
+
+def _read(path: Path, name: str) -> tuple[Mapping[str, Any], ...]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:

@@ -58,7 +58,7 @@ class Finding:
     sentence: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class NeighborDose:
     """How much cold one neighbor received.
 

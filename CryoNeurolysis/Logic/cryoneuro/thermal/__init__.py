@@ -1,6 +1,7 @@
 """Freezing and thawing of the patient's tissue: Pennes with latent heat, probes at any angle."""
 
 from .engine import Checkpoint, Freezing, compiled_available
+from .fit_probe import IsothermSize, ProbeFit, fit_probe, isotherm_sizes
 from .heat_sinks import vessel_heat_transfer_w_m2k
 from .links import ColdSurface, Link, link
 from .medium import Medium, Palette, TissueGrid, medium_from_labels, palette_of, tissue_grid
@@ -16,16 +17,20 @@ __all__ = [
     "Checkpoint",
     "ColdSurface",
     "Freezing",
+    "IsothermSize",
     "Link",
     "Medium",
     "Palette",
     "PlacedProtection",
+    "ProbeFit",
     "TissueBox",
     "TissueGrid",
     "active_drive",
     "block",
     "cold_ends",
     "compiled_available",
+    "fit_probe",
+    "isotherm_sizes",
     "link",
     "medium_from_labels",
     "near_field",
