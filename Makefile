@@ -7,7 +7,7 @@ CT ?=
 LABELS ?=
 ARGS ?=
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench peers clean
 
 setup: $(VENV)/.ready
 
@@ -26,9 +26,14 @@ lint: setup
 test: lint
 	$(RUN)/python -m pytest -n 2 $(ARGS)
 
-bench: setup
+# Programs that the benchmark compares with, in an environment of their own; without them it says so and goes on.
+peers: setup
+	test -x .venv-peers/bin/python || $(RUN)/python -m venv .venv-peers
+	-.venv-peers/bin/python -m pip install --quiet devito
+
+bench: setup peers
 	$(RUN)/python benchmarks/straight_line.py
 	$(RUN)/python benchmarks/thermal.py
 
 clean:
-	rm -rf $(VENV) demo-results build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers demo-results build dist .pytest_cache .mypy_cache .ruff_cache

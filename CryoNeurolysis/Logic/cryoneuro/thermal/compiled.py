@@ -114,6 +114,8 @@ def _linked_rows(
     De,
     Hp,
     Tp,
+    body,
+    floor,
 ):
     """The same where a probe is near: its link is taken point-implicitly, with the heat capacity up to the probe's
     temperature, so that no step can overshoot it."""
@@ -135,20 +137,28 @@ def _linked_rows(
                     r += ay[p - sj] * (T0[p - sj] - t) + by[p - sj] * (G0[p - sj] - g)
                     r += az[p] * (T0[p + sk] - t) + bz[p] * (G0[p + sk] - g)
                     r += az[p - sk] * (T0[p - sk] - t) + bz[p - sk] * (G0[p - sk] - g)
-                    r += Du[p] - Lu[p] * t + De[p] - Le[p] * g
-                    h = H[p]
                     gap = Tp[p] - t
+                    pull = Du[p] - Lu[p] * t + De[p] - Le[p] * g
+                    # Links that give heat back belong to a field that is cold already; before it is they wait.
+                    ready = min(max((body - t) / max(F(0.1) * (body - Tp[p]), F(1.0)), zero), one)
+                    pull = pull * ready if Lu[p] < zero else pull
+                    near = abs(gap) > F(0.01)
+                    strength = max(pull / (gap if near else one), zero) if near else max(Lu[p] + Le[p], zero)
+                    h = H[p]
                     heat = Hp[p] - h
                     wide = abs(heat) > F(1e3)
                     inverse = gap / heat if wide else if_[p]
-                    h += dt * r / (one + dt * max(Lu[p] + max(Le[p], zero), zero) * inverse)
-                    H[p] = h
+                    h += dt * (r + pull) / (one + dt * strength * inverse)
                     m, cm = M[p], im[p]
-                    mush = min(max(h, -m), zero) * cm
                     x = max(-m - h, zero) * if_[p]
                     d = two * x / (one + np.sqrt(max(one - two * ga[p] * x, F(0.01))))
-                    T1[p] = tl[p] + max(h, zero) * iu[p] + mush - d
-                    G1[p] = -(mush * mush * half) / (m * cm) - d * (one + half * be[p] * d)
+                    # Nothing gets colder than the coldest probe has been.
+                    bounded = min(d, max(tl[p] - m * cm - floor, zero))
+                    h = -m - bounded * (one - half * ga[p] * bounded) / if_[p] if d > bounded else h
+                    H[p] = h
+                    mush = min(max(h, -m), zero) * cm
+                    T1[p] = tl[p] + max(h, zero) * iu[p] + mush - bounded
+                    G1[p] = -(mush * mush * half) / (m * cm) - bounded * (one + half * be[p] * bounded)
 
 
 @_kernel
@@ -209,6 +219,8 @@ def _slow_row(
     one, half, two, zero = F(1.0), F(0.5), F(2.0), F(0.0)
     for c in range(n // WIDE):
         block = start + c * WIDE
+        if block >= skip_from and block + WIDE <= skip_to:
+            continue
         for i in range(WIDE):
             p = block + i
             t, g = T0[p], G0[p]
@@ -225,18 +237,25 @@ def _slow_row(
             r += made - flow * t + S[p] - e * t
             before = H[p]
             h = before + dt * r / (one + dt * (flow + e) * iu[p])
-            H[p] = before if p >= skip_from and p < skip_to else h
             m, cm = M[p], im[p]
-            mush = min(max(h, -m), zero) * cm
             x = max(-m - h, zero) * if_[p]
             d = two * x / (one + np.sqrt(max(one - two * ga[p] * x, F(0.01))))
-            T1[p] = tl[p] + max(h, zero) * iu[p] + mush - d
-            G1[p] = -(mush * mush * half) / (m * cm) - d * (one + half * be[p] * d)
+            # What freezes through within a large step gets no colder than the coldest beside it.
+            low = min(
+                min(min(T0[p + ONE], T0[p - ONE]), min(T0[p + sj], T0[p - sj])), min(min(T0[p + sk], T0[p - sk]), t)
+            )
+            most = max(tl[p] - m * cm - low, zero)
+            bounded = min(d, most)
+            h = -m - bounded * (one - half * ga[p] * bounded) / if_[p] if d > bounded else h
+            H[p] = before if p >= skip_from and p < skip_to else h
+            mush = min(max(h, -m), zero) * cm
+            T1[p] = tl[p] + max(h, zero) * iu[p] + mush - bounded
+            G1[p] = -(mush * mush * half) / (m * cm) - bounded * (one + half * be[p] * bounded)
 
 
 @_kernel
-def _warm_row(start, n, sj, sk, dt, H, T0, T1, G1, ax, ay, az, iu, tl, W, P, E, S):
-    """One large step of a row with no ice in it or beside it; returns its lowest enthalpy."""
+def _warm_row(start, n, sj, sk, dt, T0, T1, ax, ay, az, iu, loss, supply):
+    """One large step of a row with no ice in it or beside it, in temperature alone; returns the lowest."""
     one = F(1.0)
     least = F(1e30)
     for c in range(n // WIDE):
@@ -247,14 +266,29 @@ def _warm_row(start, n, sj, sk, dt, H, T0, T1, G1, ax, ay, az, iu, tl, W, P, E, 
             r = ax[p] * (T0[p + ONE] - t) + ax[p - ONE] * (T0[p - ONE] - t)
             r += ay[p] * (T0[p + sj] - t) + ay[p - sj] * (T0[p - sj] - t)
             r += az[p] * (T0[p + sk] - t) + az[p - sk] * (T0[p - sk] - t)
-            flow = W[p] + E[p]
-            h = H[p] + dt * (r + P[p] + S[p] - flow * t) / (one + dt * flow * iu[p])
-            H[p] = h
-            t1 = tl[p] + h * iu[p]
+            flow = loss[p]
+            gain = iu[p]
+            t1 = t + dt * (r + supply[p] - flow * t) * gain / (one + dt * flow * gain)
             T1[p] = t1
-            G1[p] = F(0.0)
             least = min(least, t1)
     return least
+
+
+@_kernel
+def _wake_row(start, n, H, T, iu, tl):
+    """Give a row that was stepped in temperature its enthalpy again."""
+    for i in range(n):
+        p = start + i
+        H[p] = (T[p] - tl[p]) / iu[p]
+
+
+@_kernel
+def _rest_row(start, n, W, P, E, S, loss, supply):
+    """What an unfrozen row loses and gains, now that it is left to temperature alone."""
+    for i in range(n):
+        p = start + i
+        loss[p] = W[p] + E[p]
+        supply[p] = P[p] + S[p]
 
 
 @_kernel
@@ -548,11 +582,11 @@ def _copy_shell(nk, nj, ni, sj, sk, A, B):
 @_driver
 def advance(
     shape, steps, dt, small, t0, since_far, margin, open_sides,
-    X, GX, Y, GY, Z, GZ, S, GS, H, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, solid, watch, be, ga,
-    W, P, E, SE, stasis, coldest, below, first, iso, live,
-    c_lo, c_hi, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi, touched,
+    X, GX, Y, GY, Z, GZ, S, GS, H, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, solid, soon, watch, be, ga,
+    W, P, E, SE, loss, supply, stasis, coldest, below, first, iso, live,
+    c_lo, c_hi, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi, touched, resting,
     targets, power, starts, index, u, e, tells, Lu, Le, Du, De, Hp, Tp, surfaces,
-    has_far, far_every, box, far_shape, far, far1, fx, fy, fz, fic, floss, fsupply, inflow, free, factive, far_cold, body,
+    has_far, far_every, box, far_shape, far, far1, fx, fy, fz, fic, floss, fsupply, inflow, free, factive, far_cold, body, floor,
 ):  # fmt: skip
     """Take up to `steps` large steps of dt seconds, each with `small` small ones where it is frozen.
 
@@ -568,6 +602,18 @@ def advance(
     dt32 = F(dt)
     odd = False
     done = 0
+    freezing = False
+    for q in range(targets.shape[1]):
+        freezing = freezing or not np.isnan(targets[0, q])
+    # Beside a probe that is on, tissue at the end of its freezing range is frozen through within a step: it goes with
+    # the ice from the start.
+    limit = soon if freezing else solid
+    for k in range(nk):
+        for j in range(nj):
+            row = (k + 1) * sk + (j + 1) * sj
+            s_lo[k, j], s_hi[k, j] = 0, 0
+            if c_lo[k, j] < c_hi[k, j]:
+                s_lo[k, j], s_hi[k, j] = _extent(row, ni, X, limit, c_lo[k, j], c_hi[k, j])
     for s in range(steps):
         on = False
         for q in range(len(surfaces)):
@@ -600,6 +646,22 @@ def advance(
                 Tp,
             )
         found, border = _spans(nk, nj, ni, on, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi)
+        for k in range(nk):
+            for j in range(nj):
+                near = c_lo[k, j] < c_hi[k, j] or lo[k, j] < hi[k, j]
+                for n in range(4):
+                    q = k + (1 if n == 0 else -1 if n == 1 else 0)
+                    r = j + (1 if n == 2 else -1 if n == 3 else 0)
+                    if 0 <= q < nk and 0 <= r < nj:
+                        near = near or c_lo[q, r] < c_hi[q, r] or lo[q, r] < hi[q, r]
+                touched[k, j] = near
+                row = U((k + 1) * sk + (j + 1) * sj + 1)
+                if near and resting[k, j]:
+                    _wake_row(row, U(ni), H, X, iu, tl)
+                    resting[k, j] = False
+                elif not near and not resting[k, j]:
+                    _rest_row(row, U(ni), W, P, E, SE, loss, supply)
+                    resting[k, j] = True
         if found:
             if border:
                 Z[:] = X
@@ -612,31 +674,22 @@ def advance(
                 if c % 2 == 0:
                     _fast_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga)  # fmt: skip
                     if on:
-                        _linked_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp)  # fmt: skip
+                        _linked_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp, body, floor)  # fmt: skip
                 else:
                     _fast_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga)  # fmt: skip
                     if on:
-                        _linked_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp)  # fmt: skip
+                        _linked_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp, body, floor)  # fmt: skip
             if small % 2 == 0:
                 _copy_rows(nk, nj, lo, hi, usj, usk, X, GX, Z, GZ)
             _mean_rows(nk, nj, lo, hi, usj, usk, early, late, S, GS, X, GX, Z, GZ)
         for k in range(nk):
             for j in range(nj):
-                near = c_lo[k, j] < c_hi[k, j] or lo[k, j] < hi[k, j]
-                for n in range(4):
-                    q = k + (1 if n == 0 else -1 if n == 1 else 0)
-                    r = j + (1 if n == 2 else -1 if n == 3 else 0)
-                    if 0 <= q < nk and 0 <= r < nj:
-                        near = near or c_lo[q, r] < c_hi[q, r] or lo[q, r] < hi[q, r]
-                touched[k, j] = near
                 row = (k + 1) * sk + (j + 1) * sj
-                if near:
+                if touched[k, j]:
                     a, b = U(row + lo[k, j]), U(row + hi[k, j])
                     _slow_row(U(row + 1), U(ni), a, b, usj, usk, dt32, H, X, GX, Y, GY, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, W, P, E, SE)  # fmt: skip
-                else:
-                    least = _warm_row(U(row + 1), U(ni), usj, usk, dt32, H, X, Y, GY, ax, ay, az, iu, tl, W, P, E, SE)
-                    if least < WATCHED_BELOW_C:
-                        touched[k, j] = True
+                elif _warm_row(U(row + 1), U(ni), usj, usk, dt32, X, Y, ax, ay, az, iu, loss, supply) < WATCHED_BELOW_C:
+                    touched[k, j] = True
         if found:
             _copy_rows(nk, nj, lo, hi, usj, usk, Z, GZ, Y, GY)
         if has_far:
@@ -659,7 +712,7 @@ def advance(
                     c_lo[k, j], c_hi[k, j] = _extent(row, ni, X, watch, c_lo[k, j], c_hi[k, j])
                     a, b = c_lo[k, j], c_hi[k, j]
                     if a < b:
-                        s_lo[k, j], s_hi[k, j] = _extent(row, ni, X, solid, s_lo[k, j], s_hi[k, j])
+                        s_lo[k, j], s_hi[k, j] = _extent(row, ni, X, limit, s_lo[k, j], s_hi[k, j])
                         _book_row(U(row + a), U(b - a), size, dt32, now, X, W, P, stasis, coldest, below, first, iso)
                         grow = grow or (
                             (open_sides[0] and k < margin) or (open_sides[1] and k >= nk - margin)
@@ -685,6 +738,10 @@ def advance(
             _copy_shell(nk, nj, ni, sj, sk, X, Y)
         if grow:
             break
+    for k in range(nk):
+        for j in range(nj):
+            if resting[k, j]:
+                _wake_row(U((k + 1) * sk + (j + 1) * sj + 1), U(ni), H, X, iu, tl)
     if odd:
         Y[:] = X
         GY[:] = GX

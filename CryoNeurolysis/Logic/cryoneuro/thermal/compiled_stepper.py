@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _LONGEST_S = 4.0
 _MARGIN = 3
+_SOON_C = 0.5
 
 
 class CompiledStepper:
@@ -54,12 +55,14 @@ class CompiledStepper:
             name: np.zeros(shape, np.float32) for name in ("Z", "GZ", "S", "GS", "Lu", "Le", "Du", "De", "Hp", "Tp")
         }
         w |= {"Y": patch.temperature.copy(), "GY": patch.integral.copy()}
+        w["loss"], w["supply"] = patch.perfusion + patch.exchange, patch.supply + patch.exchange_supply
         w["solid"] = patch.liquidus_c - span
+        w["soon"] = w["solid"] + np.minimum(np.float32(_SOON_C), np.float32(0.25) * span)
         w["watch"] = np.full(shape, np.float32(0.5))
         w["live"] = patch.active.astype(np.float32)
         rows = ("c_lo", "c_hi", "s_lo", "s_hi", "l_lo", "l_hi", "lo", "hi", "d_lo", "d_hi")
         w |= {name: np.zeros(n[:2], np.int64) for name in rows}
-        w |= {name: np.zeros(n[:2], np.bool_) for name in ("linked", "touched")}
+        w |= {name: np.zeros(n[:2], np.bool_) for name in ("linked", "touched", "resting")}
         cold = patch.temperature < 0.5
         for lo, hi, mask in (("c_lo", "c_hi", cold), ("s_lo", "s_hi", patch.temperature < w["solid"])):
             inner = mask[1:-1, 1:-1, 1:-1]
@@ -111,6 +114,7 @@ class CompiledStepper:
         small = max(1, int(np.ceil(dt_s / self.limits[key] - 1e-9)))
         far_every = max(1, int(min(far.step_s, _LONGEST_S) / dt_s)) if far is not None else 1
         surfaces = np.full(len(freezing.links), np.nan, np.float32)
+        body = np.float32(freezing.medium.body_c)
 
         def flat(array: Any) -> Any:
             return array.ravel()
@@ -119,13 +123,12 @@ class CompiledStepper:
             outer = [far.temperature, w["far1"], *far.face, far.inverse_heat, far.loss, far.supply, far.inflow]
             outer += [w["free"], w["factive"], far.coldest_c]
             far_shape = far.temperature.shape
-            body = np.float32(far.temperature[0, 0, 0])
         else:
             outer = [
                 w[n]
                 for n in ("far", "far1", "f0", "f0", "f0", "f0", "floss", "fsupply", "inflow", "free", "free", "fcold")
             ]
-            far_shape, body = (3, 3, 3), np.float32(0)
+            far_shape = (3, 3, 3)
         done = compiled.advance(
             p.shape, len(targets), float(dt_s), small, float(freezing.time_s), 0.0, _MARGIN, freezing.open_sides,
             flat(p.temperature), flat(p.integral), flat(w["Y"]), flat(w["GY"]), flat(w["Z"]), flat(w["GZ"]),
@@ -133,16 +136,17 @@ class CompiledStepper:
             flat(p.unfrozen_face[2]), flat(p.unfrozen_face[1]), flat(p.unfrozen_face[0]),
             flat(p.extra_face[2]), flat(p.extra_face[1]), flat(p.extra_face[0]),
             flat(p.inverse_heat), flat(p.inverse_mushy), flat(p.inverse_frozen), flat(p.mushy_total), flat(p.liquidus_c),
-            flat(w["solid"]), flat(w["watch"]), flat(p.conductivity_slope), flat(p.heat_slope),
-            flat(p.perfusion), flat(p.supply), flat(p.exchange), flat(p.exchange_supply), flat(p.stasis_c),
+            flat(w["solid"]), flat(w["soon"]), flat(w["watch"]), flat(p.conductivity_slope), flat(p.heat_slope),
+            flat(p.perfusion), flat(p.supply), flat(p.exchange), flat(p.exchange_supply), flat(w["loss"]), flat(w["supply"]),
+            flat(p.stasis_c),
             flat(p.coldest_c), flat(p.below_s), flat(p.first_s), freezing.isotherms_c, flat(w["live"]),
             w["c_lo"], w["c_hi"], w["s_lo"], w["s_hi"], w["l_lo"], w["l_hi"], w["lo"], w["hi"], w["linked"],
-            w["d_lo"], w["d_hi"], w["touched"],
+            w["d_lo"], w["d_hi"], w["touched"], w["resting"],
             targets, w["power"], w["starts"], w["index"], w["u"], w["e"], w["tells"],
             flat(w["Lu"]), flat(w["Le"]), flat(w["Du"]), flat(w["De"]), flat(w["Hp"]), flat(w["Tp"]), surfaces,
             far is not None, far_every, tuple(a for a, _ in p.box), far_shape,
             flat(outer[0]), flat(outer[1]), flat(outer[4]), flat(outer[3]), flat(outer[2]),
-            *(flat(x) for x in outer[5:]), body,
+            *(flat(x) for x in outer[5:]), body, np.float32(lowest),
         )  # fmt: skip
         freezing.surfaces_c = surfaces.astype(np.float64)
         return int(done)

@@ -24,6 +24,7 @@ _THETA = 0.6
 _FIRST_STEP_S = 0.5
 _GROWTH = 1.05
 _LONGEST_S = 4.0
+_SPARE_C = 0.5
 
 
 class VectorisedStepper:
@@ -71,6 +72,12 @@ class VectorisedStepper:
         self.live = live
         self.span = patch.mushy_total[inner] * patch.inverse_mushy[inner]
         self.capacity = [1.0 / a[inner] for a in (patch.inverse_heat, patch.inverse_mushy, patch.inverse_frozen)]
+        # The filter may carry warmth past the warmest there is where tissues of very different kind meet.
+        warmest = max(
+            freezing.medium.body_c, 0.0 if freezing.medium.exchange_c is None else freezing.medium.exchange_c.max()
+        )
+        warmest = max(warmest, float(patch.temperature[inner].max()))
+        self.most = patch.enthalpy_at(inner, np.float32(warmest + _SPARE_C))
         self.where = []
         self.telling = []
         for one in freezing.links:
@@ -159,8 +166,15 @@ class VectorisedStepper:
             surface = self._surface(freezing, number, float(target[number]))
             freezing.surfaces_c[number] = surface
             gap = np.float32(surface) - p.temperature[where]
-            flat_rate[index] += unfrozen * gap + extra_link * (p.integral_at(where, surface) - p.integral[where])
-            flat_damping[index] += np.maximum(unfrozen + np.maximum(extra_link, 0.0), 0.0)
+            pull = unfrozen * gap + extra_link * (p.integral_at(where, surface) - p.integral[where])
+            # Links that give heat back belong to a field that is cold already; before it is they wait.
+            body = np.float32(freezing.medium.body_c)
+            ready = np.clip((body - p.temperature[where]) / max(0.1 * (float(body) - surface), 1.0), 0.0, 1.0)
+            pull = np.where(unfrozen < 0, pull * ready, pull)
+            flat_rate[index] += pull
+            near = np.abs(gap) > 0.01
+            plain = np.maximum(unfrozen + np.maximum(extra_link, 0.0), 0.0)
+            flat_damping[index] += np.where(near, np.maximum(pull / np.where(near, gap, 1.0), 0.0), plain)
             # A voxel that is to pass through the freezing range within one step must not be judged by the capacity at
             # one end of it: the secant to the probe's temperature can never overshoot.
             cold = p.enthalpy_at(where, surface)
@@ -178,6 +192,9 @@ class VectorisedStepper:
         rate *= dt * self.live
         limits = [(w, np.minimum(p.enthalpy[w], lo), np.maximum(p.enthalpy[w], hi)) for w, lo, hi in bounds]
         enthalpy += rate
+        warm = max((float(c) for c in freezing.surfaces_c if np.isfinite(c)), default=0.0)
+        if warm <= freezing.medium.body_c:
+            np.minimum(enthalpy, self.most, out=enthalpy)
         # Near a probe nothing becomes colder than its surface; the filter's spread would for a few steps.
         for where, low_h, high_h in limits:
             p.enthalpy[where] = np.clip(p.enthalpy[where], low_h, high_h)
