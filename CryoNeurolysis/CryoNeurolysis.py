@@ -143,6 +143,7 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.job = BackgroundJob(self._timer)
         self.ui.planButton.clicked.connect(self.onPlan)
         self.ui.freezeButton.clicked.connect(self.onFreeze)
+        self.ui.fasterButton.clicked.connect(self.onFaster)
         self.ui.cancelButton.clicked.connect(self.onCancel)
         self.ui.timeSlider.valueChanged.connect(self.onTime)
         for name in self._choices:
@@ -257,6 +258,17 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self._start(work, self._frozen)
 
+    def onFaster(self, checked: bool = False) -> None:
+        """Install the optional compiler, when the user agrees; without it everything works, only slower."""
+        question = _(
+            "Install the Python package numba? Freezing then runs several times faster. It needs the internet."
+        )
+        if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Cryoneurolysis")):
+            return
+        with slicer.util.tryWithErrorDisplay(_("The package numba could not be installed."), waitCursor=True):
+            self.logic.installFastSolver()
+        self._updateState()
+
     def onCancel(self, checked: bool = False) -> None:
         """Stop the job; what was shown before stays."""
         self.job.cancel()
@@ -317,6 +329,8 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.planButton.setEnabled(bool(ready and not running))
         fits = self.logic.hasPlan() and self._plannedRequest == self._request()
         self.ui.freezeButton.setEnabled(bool(ready and fits and not running))
+        self.ui.fasterButton.setVisible(not self.logic.hasFastSolver())
+        self.ui.fasterButton.setEnabled(not running)
         self.ui.cancelButton.setEnabled(running)
         times = self.logic.runner().timesS()
         self.ui.timeSlider.setEnabled(bool(times) and not running)
@@ -390,6 +404,23 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
             protocol=parameters.protocol or None,
         )
         return lambda progress, cancelled: runner.plan(ct, request, progress, cancelled)
+
+    def hasFastSolver(self) -> bool:
+        """Whether the compiled solver can be used."""
+        from cryoneuro.thermal import compiled_available
+
+        return compiled_available()
+
+    def installFastSolver(self) -> None:
+        """Install numba through Slicer's own installer."""
+        import importlib
+
+        from cryoneuro.thermal import compiled_available
+
+        installer = getattr(slicer, "packaging", slicer.util)
+        installer.pip_install("numba>=0.60")
+        importlib.invalidate_caches()
+        compiled_available.cache_clear()
 
     def freezeWork(self):
         """A job that simulates and assesses, to be run by a worker.

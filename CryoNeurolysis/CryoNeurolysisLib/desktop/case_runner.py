@@ -12,7 +12,8 @@ from typing import Any
 from cryoneuro.anatomy import segment
 from cryoneuro.console import summary
 from cryoneuro.model import CancelledError, Case, CtVolume, ImageError, content_hash
-from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
+from cryoneuro.pipeline import DOUBT_SAMPLES, Request, new_case, plan_step, simulate_step
+from cryoneuro.thermal import compiled_available
 
 from ..scene.case_scene import CaseNodes, buildCase, removeCase
 from ..scene.ct_node import ctFromNode
@@ -57,7 +58,9 @@ class CaseRunner:
         Raises:
             CryoNeuroError: there is no plan, it cannot be simulated, or it was stopped.
         """
-        frozen = simulate_step(case, progress=progress, cancelled=cancelled)
+        # Without the compiled solver a full sample would take most of a minute.
+        samples = DOUBT_SAMPLES if compiled_available() else DOUBT_SAMPLES // 4
+        frozen = simulate_step(case, progress=progress, cancelled=cancelled, samples=samples)
         if frozen.thermal is not None and not frozen.thermal.complete:
             raise CancelledError("The simulation was stopped; what was shown before stays.")
         return frozen

@@ -49,18 +49,22 @@ def _driver(function: Any) -> Any:
 
 @_kernel
 def _fast_rows(
-    nk, nj, lo, hi, linked, sj, sk, dt, H, T0, G0, T1, G1, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga
-):
-    """One small step of the frozen rows that no probe touches."""
+    nk, nj, lo, hi, linked, l_lo, l_hi, sj, sk, dt, H, T0, G0, T1, G1, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga
+):  # fmt: skip
+    """One small step of the blocks of frozen rows that no probe touches."""
     one, half, two, zero = F(1.0), F(0.5), F(2.0), F(0.0)
     for k in range(nk):
         for j in range(nj):
             a, b = lo[k, j], hi[k, j]
-            if a >= b or linked[k, j]:
+            if a >= b:
                 continue
+            here = linked[k, j]
             off = U(k + 1) * sk + U(j + 1) * sj + U(a)
             for c in range(U((b - a) // LANES)):
                 block = off + c * WIDE
+                first = a + LANES * int(c)
+                if here and first < l_hi[k, j] and first + LANES > l_lo[k, j]:
+                    continue
                 for i in range(WIDE):
                     p = block + i
                     t, g = T0[p], G0[p]
@@ -87,6 +91,8 @@ def _linked_rows(
     lo,
     hi,
     linked,
+    l_lo,
+    l_hi,
     sj,
     sk,
     dt,
@@ -128,6 +134,9 @@ def _linked_rows(
             off = U(k + 1) * sk + U(j + 1) * sj + U(a)
             for c in range(U((b - a) // LANES)):
                 block = off + c * WIDE
+                first = a + LANES * int(c)
+                if first >= l_hi[k, j] or first + LANES <= l_lo[k, j]:
+                    continue
                 for i in range(WIDE):
                     p = block + i
                     t, g = T0[p], G0[p]
@@ -608,6 +617,7 @@ def advance(
     # Beside a probe that is on, tissue at the end of its freezing range is frozen through within a step: it goes with
     # the ice from the start.
     limit = soon if freezing else solid
+    held = np.full(len(surfaces), np.nan, np.float32)
     for k in range(nk):
         for j in range(nj):
             row = (k + 1) * sk + (j + 1) * sj
@@ -619,7 +629,12 @@ def advance(
         for q in range(len(surfaces)):
             surfaces[q] = targets[s, q]
             on = on or not np.isnan(targets[s, q])
-        if len(index):
+        moved = s == 0
+        for q in range(len(surfaces)):
+            same = abs(surfaces[q] - held[q]) < F(0.005) or (np.isnan(surfaces[q]) and np.isnan(held[q]))
+            moved = moved or not same or power[q] < np.inf
+        if len(index) and moved:
+            held[:] = surfaces
             _drive(
                 surfaces,
                 power,
@@ -672,13 +687,13 @@ def advance(
             _sources(nk, nj, lo, hi, usj, usk, dt32, H, X, W, P, E, SE, iu, tl)
             for c in range(small):
                 if c % 2 == 0:
-                    _fast_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga)  # fmt: skip
+                    _fast_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga)  # fmt: skip
                     if on:
-                        _linked_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp, body, floor)  # fmt: skip
+                        _linked_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp, body, floor)  # fmt: skip
                 else:
-                    _fast_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga)  # fmt: skip
+                    _fast_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga)  # fmt: skip
                     if on:
-                        _linked_rows(nk, nj, lo, hi, linked, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp, body, floor)  # fmt: skip
+                        _linked_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp, body, floor)  # fmt: skip
             if small % 2 == 0:
                 _copy_rows(nk, nj, lo, hi, usj, usk, X, GX, Z, GZ)
             _mean_rows(nk, nj, lo, hi, usj, usk, early, late, S, GS, X, GX, Z, GZ)
