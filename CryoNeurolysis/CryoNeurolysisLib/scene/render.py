@@ -63,14 +63,20 @@ def render_case(
     return tuple(pictures)
 
 
+def _sampled(case: Case) -> bool:
+    """Whether the band of doubt comes from a sample of runs, with its probability at hand."""
+    ensemble = case.assessment.ensemble if case.assessment is not None else None
+    return ensemble is not None and ensemble.probability is not None
+
+
 def _explained(case: Case) -> str:
-    sampled = case.assessment is not None and case.assessment.ensemble is not None
     band = (
-        "between 16 and 84 of a hundred runs of the sample" if sampled else f"one sigma ({neighbor_band_mm():.1f} mm)"
+        "-20 C is reached in 16 (outer) and in 84 (inner, where there is such a place) of a hundred runs of the sample"
+        if _sampled(case)
+        else f"-20 C may lie as well, one sigma ({neighbor_band_mm():.1f} mm)"
     )
     return (
-        "Thick lines: coldest reached, 0, -20 and -40 C; CT itself shows the 0 C edge only. "
-        f"Thin lines: where -20 C may lie as well, {band}."
+        f"Thick lines: coldest reached, 0, -20 and -40 C; CT itself shows the 0 C edge only. Thin lines: where {band}."
     )
 
 
@@ -86,8 +92,8 @@ def _target(case: Case) -> np.ndarray:
 def _legend(case: Case) -> list[tuple[str, tuple[float, float, float]]]:
     rows = []
     if case.thermal is not None:
-        band = neighbor_band_mm()
-        words = {0.0: "0 C, edge of the ice", -20.0: f"-20 C, nerve treated (thin: +-{band:.1f} mm)", -40.0: "-40 C"}
+        band = "in 16, 84 of 100 runs" if _sampled(case) else f"+-{neighbor_band_mm():.1f} mm"
+        words = {0.0: "0 C, edge of the ice", -20.0: f"-20 C, nerve treated (thin: {band})", -40.0: "-40 C"}
         rows += [(words[c], isothermColor(c)) for c in (0.0, -20.0, -40.0)]
     if case.plan is not None:
         sigma = case.plan.nerve.sigma_mm

@@ -215,7 +215,10 @@ def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose]) -> list
 
 def _with_band(finding: Finding, plan: Plan, band: tuple[float, float]) -> Finding:
     """A finding with the sample's band; what holds only in the middle of it is not simply fine."""
-    low, high = band
+    # As planned the nerve lies best: what chance does to it is mostly worse, and the plan's own value may be outside.
+    low, high = (
+        (band[0], band[1]) if finding.value is None else (min(band[0], finding.value), max(band[1], finding.value))
+    )
     limit = plan.limits.get(finding.id, "guard.default") if finding.id.startswith("nerve.") else None
     if limit is None:
         limit = plan.limits.get(f"guard.{finding.subject}", "guard.default")
