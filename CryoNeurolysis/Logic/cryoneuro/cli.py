@@ -74,6 +74,7 @@ def _request(arguments: argparse.Namespace, name: str) -> Request:
         side=arguments.side,
         level=arguments.level,
         points_ras_mm=points_of(arguments.points) if arguments.points else None,
+        follow=getattr(arguments, "follow", False),
         entry_ras_mm=arguments.entry,
         tip_ras_mm=arguments.tip,
         probe=arguments.probe,

@@ -67,6 +67,7 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
         sub.add_argument("--side", choices=("left", "right"), default="left")
         sub.add_argument("--level", type=int, help="number of the rib, where labels number the ribs")
         sub.add_argument("--points", nargs="+", type=_numbers, metavar="R,A,S", help="course of the nerve, RAS mm")
+        sub.add_argument("--follow", action="store_true", help="between these points follow fat, not straight lines")
         sub.add_argument("--entry", type=_numbers, metavar="R,A,S", help="skin entry of a path of your own, RAS mm")
         sub.add_argument("--tip", type=_numbers, metavar="R,A,S", help="tip of a path of your own, RAS mm")
         sub.add_argument("--probe", help="probe; cryoneuro list probes")

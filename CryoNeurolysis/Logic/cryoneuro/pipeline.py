@@ -49,6 +49,7 @@ class Request:
 
     Attributes:
         points_ras_mm: course of the nerve, given by a person; None proposes it from landmarks.
+        follow: between these points follow fat instead of straight lines.
         entry_ras_mm, tip_ras_mm: a path drawn by a person; None plans it.
         cleared: groups that a person says are not in the field.
         probe_count: 1, 2, or 0: a second probe when one does not treat the nerve.
@@ -59,6 +60,7 @@ class Request:
     side: str = "left"
     level: int | None = None
     points_ras_mm: tuple[tuple[float, float, float], ...] | None = None
+    follow: bool = False
     entry_ras_mm: tuple[float, float, float] | None = None
     tip_ras_mm: tuple[float, float, float] | None = None
     probe: str | None = None
@@ -87,7 +89,7 @@ def find_nerve(anatomy: Anatomy, request: Request) -> Nerve:
         KnowledgeError, AnatomyError: unknown target, landmarks not in view, or points that make no course.
     """
     if request.points_ras_mm is not None:
-        return nerve_from_points(anatomy, request.target, request.points_ras_mm)
+        return nerve_from_points(anatomy, request.target, request.points_ras_mm, follow=request.follow)
     return propose_nerve(anatomy, request.target, request.side, request.level)
 
 

@@ -12,6 +12,7 @@ from ..knowledge import NerveRecord, nerve
 from ..model import Anatomy, AnatomyError, Nerve
 from .celiac import propose_celiac
 from .intercostal import propose_intercostal
+from .minimal_path import minimal_path
 
 _RULES: dict[str, Callable[[Anatomy, NerveRecord, str, int | None], Nerve]] = {
     "celiac_plexus": propose_celiac,
@@ -46,9 +47,17 @@ def propose_nerve(anatomy: Anatomy, target: str, side: str = "left", level: int 
 
 
 def nerve_from_points(
-    anatomy: Anatomy, target: str, points_ras_mm: npt.ArrayLike, sigma_mm: float = 2.0, confirmed: bool = True
+    anatomy: Anatomy,
+    target: str,
+    points_ras_mm: npt.ArrayLike,
+    sigma_mm: float = 2.0,
+    confirmed: bool = True,
+    follow: bool = False,
 ) -> Nerve:
     """A course through points (N, 3) in RAS mm that a person gave.
+
+    Args:
+        follow: between the points take the way along fat and out of bone, vessels and gas instead of straight lines.
 
     Raises:
         KnowledgeError: unknown target.
@@ -65,13 +74,16 @@ def nerve_from_points(
             f"The point ({bad[0]:.1f}, {bad[1]:.1f}, {bad[2]:.1f}) mm RAS lies outside the body; "
             "check the coordinates (RAS, not LPS: R and A change sign)."
         )
+    rule = "Points given by a person"
+    if follow:
+        points, rule = minimal_path(anatomy, points), f"{rule}; between them along fat, out of bone, vessels and gas"
     return Nerve(
         f"{record.name} (points given)",
         record.id,
         points,
         nerve_radius_mm(record),
         sigma_mm,
-        "Points given by a person",
+        rule,
         confirmed,
     )
 
