@@ -403,6 +403,8 @@ def _fit_probe(arguments: argparse.Namespace) -> int:
     for size, (width, length) in zip(sizes, fit.sizes_mm, strict=True):
         entered = f"{size.width_mm:g}" + ("" if size.length_mm is None else f" x {size.length_mm:g}")
         print(f"{size.isotherm_c:6g} C   {size.time_s:g} s: entered {entered} mm, fitted {width:.1f} x {length:.1f} mm")
+    if fit.probe.tip_temperature_c < -195.0:
+        print("Look       that is as cold as any cryogen gets; check the sizes, their time and the gel's temperature")
     print("Keep it: add the record of --json to the file probes.json in a folder that CRYONEURO_SITE_DATA names.")
     return 0
 

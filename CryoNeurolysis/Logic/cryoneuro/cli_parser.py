@@ -24,6 +24,18 @@ def _numbers(text: str) -> tuple[float, float, float]:
     return (values[0], values[1], values[2])
 
 
+def _samples(text: str) -> int:
+    if text.isdigit() and (int(text) == 0 or 8 <= int(text) <= 4096):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is no size of a sample; write 0 for none, or 8 to 4096")
+
+
+def _seed(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is no seed; write a whole number, 0 or more")
+
+
 def _size(text: str) -> tuple[float, ...]:
     try:
         values = tuple(float(v) for v in text.split(","))
@@ -85,11 +97,11 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
         sub.add_argument("--thermal-grid-mm", type=float, default=1.0, help="thermal grid (default %(default)s)")
         sub.add_argument(
             "--samples",
-            type=int,
+            type=_samples,
             default=64,
             help="runs of what is uncertain, for bands and chances; 0 for none (default %(default)s)",
         )
-        sub.add_argument("--seed", type=int, default=0, help="where that sample is drawn from (default %(default)s)")
+        sub.add_argument("--seed", type=_seed, default=0, help="where that sample is drawn from (default %(default)s)")
 
     def pictures(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--no-pictures", action="store_true", help="no rendering, no scene file")

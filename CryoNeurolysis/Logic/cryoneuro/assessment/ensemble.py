@@ -68,6 +68,8 @@ def draw(plan: Plan, samples: int = 64, seed: int = 0) -> tuple[Variation, ...]:
     Raises:
         AssessmentError: fewer than 8 or more than 4096 samples.
     """
+    if seed < 0:
+        raise AssessmentError(f"The seed must be 0 or more, but is {seed}.")
     if not 8 <= samples <= 4096:
         raise AssessmentError(f"A sample needs 8 to 4096 runs, but {samples} were asked for.")
     probes = len(plan.probes)

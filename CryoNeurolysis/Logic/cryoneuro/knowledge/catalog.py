@@ -10,6 +10,8 @@ from typing import Any
 from ..model import KnowledgeError, Limit, Limits, ProbeModel, Protocol, ProtocolStep, StepKind
 from .records import find_record, load_records, site_records
 
+MOST_CONDUCTIVITY_W_MK = 10.0
+
 
 @dataclass(frozen=True)
 class TissueRecord:
@@ -51,6 +53,14 @@ class TissueRecord:
         for name in ("perfusion_w_m3k", "metabolic_w_m3", "latent_heat_mj_m3"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise KnowledgeError(f"Tissue {self.id}: {name} must be 0 or more, but is {getattr(self, name)}.")
+        for name in ("conductivity_w_mk", "frozen_conductivity_w_mk"):
+            if getattr(self, name) > MOST_CONDUCTIVITY_W_MK:
+                raise KnowledgeError(
+                    f"Tissue {self.id}: {name} is {getattr(self, name):g} W/m/K; no tissue conducts more than "
+                    f"{MOST_CONDUCTIVITY_W_MK:g}. Check the unit."
+                )
+        if not (0 <= self.frozen_conductivity_slope_w_mk2 < 0.1 and 0 <= self.frozen_heat_slope_per_k < 0.005):
+            raise KnowledgeError(f"Tissue {self.id}: its slopes must be 0 to 0.1 W/m/K2 and 0 to 0.005 1/K.")
         if not self.solidus_c < self.liquidus_c <= 0:
             raise KnowledgeError(f"Tissue {self.id}: solidus must lie below liquidus, and liquidus at or below 0 C.")
         object.__setattr__(self, "color", tuple(self.color))

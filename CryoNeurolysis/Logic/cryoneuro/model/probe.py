@@ -44,17 +44,28 @@ class ProbeModel:
     power_w: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cool_down", tuple((float(t), float(s)) for t, s in self.cool_down))
-        times, shares = [t for t, _ in self.cool_down], [s for _, s in self.cool_down]
-        if self.cool_down and (sorted(set(times)) != times or sorted(shares) != shares or shares[-1] != 1.0):
-            raise KnowledgeError(f"Probe {self.id}: cool_down must rise in time and share and end at a share of 1.")
+        try:
+            course = tuple((float(t), float(share)) for t, share in self.cool_down)
+        except (TypeError, ValueError):
+            raise KnowledgeError(f"Probe {self.id}: cool_down must be pairs of seconds and share.") from None
+        object.__setattr__(self, "cool_down", course)
+        times, shares = [t for t, _ in course], [share for _, share in course]
+        rising = sorted(set(times)) == times and sorted(shares) == shares
+        if course and not (rising and times[0] == 0.0 and shares[0] >= 0.0 and shares[-1] == 1.0):
+            raise KnowledgeError(
+                f"Probe {self.id}: cool_down must begin at 0 s, rise in time and share, and end at a share of 1."
+            )
+        if self.active_thaw_c is not None and not 0.0 <= self.active_thaw_c <= 100.0:
+            raise KnowledgeError(
+                f"Probe {self.id}: active_thaw_c must lie between 0 and 100 C, but is {self.active_thaw_c} C."
+            )
         if self.power_w is not None and not (math.isfinite(self.power_w) and self.power_w > 0):
             raise KnowledgeError(f"Probe {self.id}: power_w must be positive, but is {self.power_w}.")
         for name in ("diameter_mm", "active_length_mm", "usable_shaft_mm", "cool_down_s"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise KnowledgeError(f"Probe {self.id}: {name} must be positive, but is {getattr(self, name)}.")
-        if not self.cold_offset_mm >= 0:
-            raise KnowledgeError(f"Probe {self.id}: cold_offset_mm must be 0 or more, but is {self.cold_offset_mm}.")
+        if not 0 <= self.cold_offset_mm <= 200:
+            raise KnowledgeError(f"Probe {self.id}: cold_offset_mm must be 0 to 200 mm, but is {self.cold_offset_mm}.")
         if not -273.15 < self.tip_temperature_c < 0:
             raise KnowledgeError(
                 f"Probe {self.id}: tip_temperature_c must lie between -273.15 and 0 C, but is {self.tip_temperature_c}."

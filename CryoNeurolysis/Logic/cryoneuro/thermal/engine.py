@@ -11,9 +11,10 @@ fine box takes through its sides is booked as lost by the coarse cells beside it
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 from typing import Protocol as Interface
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from scipy.ndimage import map_coordinates
 
 from ..knowledge import constant
+from ..model import ThermalError
 from .far import Far, make_far, update_ghosts, upsampled, whole_field
 from .links import ColdSurface, Link, link
 from .medium import Field, Medium, fitted
@@ -60,6 +62,7 @@ class Checkpoint:
     Attributes:
         patch, far: copies of the arrays that change, by name; far is empty where there is no coarse grid.
         pace: what the stepper had learned about the step it can take.
+        fingerprint: of tissue grid, probes and way of stepping; a state goes on only where they are the same.
     """
 
     time_s: float
@@ -68,6 +71,7 @@ class Checkpoint:
     far: dict[str, npt.NDArray[np.float32]]
     surfaces_c: npt.NDArray[np.float64]
     pace: object
+    fingerprint: str
 
 
 @cache
@@ -94,6 +98,7 @@ class Freezing:
         compiled: bool | None = None,
         links: Sequence[Link] | None = None,
         composite: bool = True,
+        tissue_key: bytes | None = None,
     ) -> None:
         """Start at body temperature.
 
@@ -104,8 +109,16 @@ class Freezing:
             step_s: largest step; the solver's own choice when None.
             compiled: with numba; None takes it when it is installed.
             composite: a coarser grid outside the box round the ice; False computes everything on the fine grid.
+            tissue_key: says which tissue this is, where the medium already holds what was put in; made from it when None.
         """
         self.shape_kji = medium.classes_kji.shape
+        kept = [getattr(medium.palette, f.name) for f in fields(medium.palette)]
+        # Fluids put in later change the medium, not where the calculation began.
+        self.halves_at_start = b"" if tissue_key is None else tissue_key
+        if tissue_key is None:
+            self.halves_at_start = hashlib.sha256(
+                medium.classes_kji.tobytes() + b"".join(k.tobytes() for k in kept)
+            ).digest()
         self.medium = medium = _widened(medium)
         self.isotherms_c = np.asarray(isotherms_c, np.float32)
         self.power_w = np.full(len(surfaces), np.inf) if not len(power_w) else np.asarray(power_w, float)
@@ -325,10 +338,31 @@ class Freezing:
         """A copy of the state."""
         far = {} if self.far is None else {name: getattr(self.far, name).copy() for name in _FAR_STATE}
         patch = {name: getattr(self.patch, name).copy() for name in _PATCH_STATE}
-        return Checkpoint(self.time_s, self.patch.box, patch, far, self.surfaces_c.copy(), self.stepper.pace)
+        return Checkpoint(
+            self.time_s, self.patch.box, patch, far, self.surfaces_c.copy(), self.stepper.pace, self.fingerprint()
+        )
+
+    def fingerprint(self) -> str:
+        """What must be the same for a state to go on: tissue grid, its places, probes, and way of stepping."""
+        digest = hashlib.sha256(type(self.stepper).__name__.encode())
+        digest.update(str((self.medium.grid_mm, self.medium.body_c, self.medium.classes_kji.shape)).encode())
+        digest.update(self.halves_at_start)
+        for surface in self.surfaces:
+            numbers = (*surface.middle_kji, *surface.axis_kji, surface.diameter_mm, surface.length_mm)
+            digest.update(np.round(np.array(numbers), 6).tobytes())
+        return digest.hexdigest()
 
     def restore(self, point: Checkpoint) -> None:
-        """Go on from a state of the same probes in the same tissue."""
+        """Go on from a state of the same probes in the same tissue.
+
+        Raises:
+            ThermalError: the state belongs to other probes, other tissue, or the other way of stepping.
+        """
+        if point.fingerprint != self.fingerprint():
+            raise ThermalError(
+                "The run to go on from was made with other probes, in other tissue, or with the other solver; only its "
+                "schedule and its protections can be changed. Simulate anew."
+            )
         self.time_s = point.time_s
         self.patch = make_patch(self.medium, point.box, len(self.isotherms_c), constant("stasis_c"))
         for name, array in point.patch.items():

@@ -20,6 +20,8 @@ from .schedule import share_of_way
 _GRID_MM = 2.0
 _BOX_MM = 128.0
 _WORST_MM = 3.0
+_LONGEST_S = 7200.0
+_COLDEST_C = -196.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class IsothermSize:
 
     def __post_init__(self) -> None:
         numbers = [self.time_s, self.width_mm, *([] if self.length_mm is None else [self.length_mm])]
+        if self.time_s > _LONGEST_S or max(numbers[1:]) > _BOX_MM:
+            raise KnowledgeError(
+                f"An isotherm's size is fitted up to {_LONGEST_S:g} s and {_BOX_MM:g} mm, got {self.time_s:g} s and "
+                f"{max(numbers[1:]):g} mm."
+            )
         if not all(math.isfinite(n) and n > 0 for n in numbers) or not -150.0 <= self.isotherm_c <= 10.0:
             raise KnowledgeError(
                 f"An isotherm's size needs positive time, width and length and -150 to 10 C, got {self.isotherm_c:g} C at "
@@ -124,18 +131,19 @@ def fit_probe(probe: ProbeModel, sizes: Sequence[IsothermSize], gel_c: float | N
                 rows.append(length - size.length_mm)
         return np.array(rows)
 
-    start, low, high = [probe.tip_temperature_c], [-196.0], [-5.0]
+    start, low, high = [probe.tip_temperature_c], [_COLDEST_C], [-5.0]
     if with_length:
         start, low, high = [*start, probe.active_length_mm], [*low, 1.0], [*high, 80.0]
     start = list(np.clip(start, np.array(low) + 1e-3, np.array(high) - 1e-3))
     scale = [10.0, 2.0][: len(start)]
     fit = least_squares(misses, start, bounds=(low, high), x_scale=scale, diff_step=0.02, xtol=1e-4, max_nfev=25)
     worst = float(np.abs(fit.fun).max())
+    bound = " at the coldest that any cryogen gets," if fit.x[0] < _COLDEST_C + 1.0 else ""
     fitted = replace(
         model(fit.x),
         id=f"{probe.id}_fitted",
         name=f"{probe.name}, fitted",
-        source=f"Fitted in gel at {body:g} C to {len(sizes)} entered isotherm size(s), worst difference {worst:.1f} mm; "
+        source=f"Fitted{bound} in gel at {body:g} C to {len(sizes)} entered isotherm size(s), worst difference {worst:.1f} mm; "
         f"diameter and course of cooling: {probe.source}",
         confidence="medium",
         verified=False,

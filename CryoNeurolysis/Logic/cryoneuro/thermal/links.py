@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..model import ThermalError
 from .medium import Field, Medium
 from .near_field import near_field
 from .patch import Box, face_sum, face_weights
@@ -56,6 +57,8 @@ def link(medium: Medium, surface: ColdSurface) -> Link:
     h = medium.grid_mm
     reach = 0.5 * surface.diameter_mm / h + _REACH_CELLS
     half = 0.5 * surface.length_mm / h
+    if not (np.isfinite(surface.middle_kji).all() and np.abs(surface.middle_kji).max() < 1e6):
+        raise ThermalError("The cold part of a probe has no place in the block: its coordinates are not finite.")
     ends = surface.middle_kji + half * np.array([[-1.0], [1.0]]) * surface.axis_kji
     count = np.array(medium.classes_kji.shape)
     low = np.clip(np.floor(ends.min(axis=0) - reach).astype(int), 0, count - 1)
@@ -72,6 +75,10 @@ def link(medium: Medium, surface: ColdSurface) -> Link:
     near = (across <= reach * h) & (np.abs(along) <= (half + _REACH_CELLS) * h)
     near &= medium.palette.conducts[classes]
     near[[0, -1]] = near[:, [0, -1]] = near[:, :, [0, -1]] = False
+    if not near.any():
+        raise ThermalError(
+            "The cold part of a probe lies wholly outside the tissue that is simulated; move the probe or enlarge the block."
+        )
     phi = near_field(surface.diameter_mm, surface.length_mm)(across.ravel(), along.ravel()).reshape(across.shape)
     box: Box = tuple((int(a), int(b) + 1) for a, b in zip(low, high, strict=True))  # type: ignore[assignment]
     gained = _gained(phi)
@@ -84,7 +91,7 @@ def link(medium: Medium, surface: ColdSurface) -> Link:
     # The voxels hardest on the probe tell least; take the farthest ring that still carries a fair part of the heat.
     for limit in (0.3, 0.2, 0.1, 0.0):
         outside = beyond > limit
-        share = float(heat[outside].sum() / heat.sum()) if near.any() else 1.0
+        share = float(heat[outside].sum() / heat.sum())
         if share > 0.3:
             break
     return Link(padded[near].astype(np.int64), unfrozen, extra, outside.astype(np.float32), share)

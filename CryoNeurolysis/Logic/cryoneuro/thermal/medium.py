@@ -12,6 +12,7 @@ from ..model import ThermalError
 
 Field = npt.NDArray[np.float32]
 _NEVER_C = -1e9
+COLDEST_BODY_C, WARMEST_BODY_C = 0.0, 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,10 @@ class Medium:
     pure: int = 0
 
     def __post_init__(self) -> None:
+        if not (np.isfinite(self.body_c) and COLDEST_BODY_C <= self.body_c <= WARMEST_BODY_C):
+            raise ThermalError(
+                f"What is frozen must begin at {COLDEST_BODY_C:g} to {WARMEST_BODY_C:g} C, but {self.body_c} C was given."
+            )
         if self.classes_kji.ndim != 3 or any(n % 2 or n < 8 for n in self.classes_kji.shape):
             raise ThermalError(
                 f"A thermal grid needs an even number of at least 8 voxels along every axis, has {self.classes_kji.shape}."
@@ -130,11 +135,19 @@ def palette_of(table: tuple[TissueRecord, ...] | None = None) -> Palette:
     def flags(values: list[bool]) -> npt.NDArray[np.bool_]:
         return np.array(values, bool)
 
-    added = [max(t.frozen_conductivity_w_mk - t.conductivity_w_mk, 1e-3) for t in table]
+    slopes = []
+    for t in table:
+        added = t.frozen_conductivity_w_mk - t.conductivity_w_mk
+        if t.frozen_conductivity_slope_w_mk2 > 0 and added < 0.05 * t.conductivity_w_mk:
+            raise ThermalError(
+                f"Tissue {t.id}: its ice conducts {t.frozen_conductivity_w_mk:g} W/m/K, hardly more than what is not frozen "
+                f"({t.conductivity_w_mk:g}), and is to conduct better the colder it is; set frozen_conductivity_slope_w_mk2 to 0."
+            )
+        slopes.append(t.frozen_conductivity_slope_w_mk2 / added if t.frozen_conductivity_slope_w_mk2 > 0 else 0.0)
     return Palette(
         conductivity=column([t.conductivity_w_mk for t in table]),
         frozen_conductivity=column([t.frozen_conductivity_w_mk for t in table]),
-        conductivity_slope=column([t.frozen_conductivity_slope_w_mk2 / a for t, a in zip(table, added, strict=True)]),
+        conductivity_slope=column(slopes),
         heat=column([t.density_kg_m3 * t.specific_heat_j_kgk for t in table]),
         frozen_heat=column([t.frozen_volumetric_heat_mj_m3k * 1e6 for t in table]),
         heat_slope=column([t.frozen_heat_slope_per_k for t in table]),

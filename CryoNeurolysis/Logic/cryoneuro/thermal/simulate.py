@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..model import (
     ThermalError,
     ThermalRun,
     VolumeGeometry,
+    content_hash,
     never_cancelled,
     no_progress,
 )
@@ -127,20 +129,25 @@ def simulate_box(
 
     The other arguments, the result and the errors are those of simulate.
     """
+    check_gaps(probes)
+    if records is not None and len(records) != len(box.records):
+        raise ThermalError(
+            f"The box holds {len(box.records)} tissues, but properties of {len(records)} were given; give one record for each."
+        )
+    records = box.records if records is None else records
     geometry = box.geometry
     schedules = [p.protocol or protocol for p in probes]
     timelines = [timeline(schedule, p.start_s) for schedule, p in zip(schedules, probes, strict=True)]
     total = max(drives[-1].end_s for drives in timelines)
     _check_settings(box.grid.grid_mm, snapshot_s, step_s)
     _check_duration(total)
-    check_gaps(probes)
     changes = {round(t, 6) for drives in timelines for d in drives for t in (d.start_s, d.end_s)}
     changes |= {round(t, 6) for item in protections for t in (item.start_s, item.end_s) if t is not None}
     changes = {t for t in changes if 0.0 <= t <= total}
     marks = sorted(changes - {0.0} | {float(t) for t in np.arange(snapshot_s, total, snapshot_s)} | {total})
 
     def medium_at(time_s: float) -> Medium:
-        medium = box.grid.medium(records or box.records, body_c)
+        medium = box.grid.medium(records, body_c)
         for item in protections:
             if item.start_s - 1e-6 <= time_s and (item.end_s is None or time_s < item.end_s - 1e-6):
                 medium = item.applied(medium)
@@ -154,7 +161,9 @@ def simulate_box(
     if go_on_from is not None:
         earlier, begin = go_on_from[0], _checkpoint_before(*go_on_from, geometry)
         start_s = begin.time_s if begin is not None else 0.0
-    freezing = Freezing(medium_at(start_s), surfaces, ISOTHERMS_C, powers, step_s, compiled)
+    bare = box.grid.medium(records, body_c)
+    key = hashlib.sha256(bare.classes_kji.tobytes() + content_hash(records).encode()).digest()
+    freezing = Freezing(medium_at(start_s), surfaces, ISOTHERMS_C, powers, step_s, compiled, tissue_key=key)
     body = freezing.medium.body_c
     if begin is not None:
         freezing.restore(begin)
@@ -224,7 +233,10 @@ class _Record:
         self.times: list[float] = [0.0]
         self.fields = [np.full(self.shape, np.float32(freezing.medium.body_c))]
         self.checkpoints: list[Checkpoint] = []
-        self.points = None if points_ras_mm is None else np.atleast_2d(np.asarray(points_ras_mm, float))
+        try:
+            self.points = None if points_ras_mm is None else np.atleast_2d(np.asarray(points_ras_mm, float))
+        except (TypeError, ValueError):
+            raise ThermalError("Thermocouples are points (R, A, S) in mm; something else was given.") from None
         self.point_times: list[float] = []
         self.point_c: list[npt.NDArray[np.float64]] = []
         if self.points is not None:
@@ -242,6 +254,11 @@ class _Record:
             self.times = earlier.snapshot_times_s[keep].tolist()
             self.fields = list(earlier.temperature_c[keep])
             self.checkpoints = [c for c in earlier.checkpoints if c.time_s <= start_s + 1e-6]
+            same = earlier.points_ras_mm is not None and self.points is not None
+            if same and not np.array_equal(earlier.points_ras_mm, self.points):  # type: ignore[arg-type]
+                raise ThermalError(
+                    "The thermocouples are not those of the run to go on from; keep them where they were."
+                )
             if earlier.point_times_s is not None and earlier.point_c is not None and self.points is not None:
                 early = earlier.point_times_s <= start_s + 1e-6
                 self.point_times = earlier.point_times_s[early].tolist()

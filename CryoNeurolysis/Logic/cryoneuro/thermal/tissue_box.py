@@ -156,20 +156,42 @@ def block(
     Raises:
         ThermalError: a size that holds no eight voxels, or labels that no tissue has.
     """
-    edges = np.broadcast_to(np.asarray(size_mm, float), (3,))
+    try:
+        edges = np.broadcast_to(np.asarray(size_mm, float), (3,))
+        shift = np.broadcast_to(np.asarray(shift_mm, float), (3,))
+    except (TypeError, ValueError):
+        raise ThermalError(
+            f"A block needs one edge or three, and a shift of three numbers, got {size_mm}, {shift_mm}."
+        ) from None
+    if not (np.isfinite(grid_mm) and grid_mm > 0 and np.isfinite(edges).all() and np.isfinite(shift).all()):
+        raise ThermalError(f"A block needs finite edges and a positive grid, got {size_mm} mm and {grid_mm} mm.")
+    if float(np.prod(edges / grid_mm)) * _BYTES_PER_VOXEL > _MOST_BYTES:
+        needed = float(np.prod(edges / grid_mm)) * _BYTES_PER_VOXEL / 1e9
+        raise ThermalError(
+            f"A block of {size_mm} mm at {grid_mm:g} mm needs about {needed:.1f} GB; use a coarser grid."
+        )
     count = np.floor(edges / grid_mm + 1e-9).astype(int)
     count -= count % 2
-    if not np.isfinite(edges).all() or (count < 8).any():
+    if (count < 8).any():
         raise ThermalError(f"A block of {size_mm} mm holds fewer than 8 voxels of {grid_mm:g} mm; make it larger.")
     matrix = np.diag([grid_mm, grid_mm, grid_mm, 1.0])
-    matrix[:3, 3] = -0.5 * (count - 1) * grid_mm + np.asarray(shift_mm, float)
+    matrix[:3, 3] = -0.5 * (count - 1) * grid_mm + shift
     geometry = VolumeGeometry((int(count[2]), int(count[1]), int(count[0])), matrix)
     half = _half_geometry(geometry)
     shape = half.shape_kji
     if callable(labels):
         ijk = np.indices(shape).reshape(3, -1).T[:, ::-1]
-        halves = np.asarray(labels(half.ijk_to_ras_mm(ijk))).reshape(shape)
-    else:
+        halves = np.asarray(labels(half.ijk_to_ras_mm(ijk)))
+        if halves.size != len(ijk):
+            raise ThermalError(
+                f"The label function must give one label for each of {len(ijk)} points, gave {halves.size}."
+            )
+        halves = halves.reshape(shape)
+    elif isinstance(labels, int | np.integer):
         halves = np.full(shape, labels)
+    else:
+        raise ThermalError(
+            f"A block's tissue is a label or a function of points, not '{labels}'; see knowledge.tissue."
+        )
     table = tissues() if records is None else records
     return TissueBox(geometry, tissue_grid(halves, grid_mm, len(table)), table)

@@ -576,3 +576,91 @@ def test_the_same_run_twice_is_the_same(planned_case: Case) -> None:
     one, other = (simulate(anatomy, plan, grid_mm=2.0) for _ in range(2))
     assert np.array_equal(one.temperature_c, other.temperature_c)
     assert np.array_equal(one.time_below_s, other.time_below_s)
+
+
+MUSCLE = tissue("muscle").label
+
+
+def bath(**more: object):
+    return simulate_box(block(MUSCLE, 40.0, 2.0), [placed(model=tool(length_mm=10.0))], steps(("freeze", 20.0)), **more)
+
+
+def with_muscle(**change: object):
+    return tuple(replace(t, **change) if t.id == "muscle" else t for t in tissues())
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (lambda: bath(records=with_muscle(frozen_conductivity_w_mk=0.3)), "hardly more"),
+        (lambda: bath(records=tissues()[:2]), "one record for each"),
+        (lambda: bath(records=()), "one record for each"),
+        (lambda: bath(body_c=-300.0), "must begin at"),
+        (lambda: bath(body_c=float("nan")), "must begin at"),
+        (lambda: bath(points_ras_mm="nowhere"), "points"),
+        (lambda: bath(points_ras_mm=[[np.nan, 0, 0]]), "points"),
+        (lambda: simulate_box(block(MUSCLE, 40.0, 2.0), [], FREEZE), "1 to 8"),
+        (lambda: simulate_box(block(MUSCLE, 40.0, 2.0), [placed(middle=(500.0, 0, 0))], FREEZE), "wholly outside"),
+        (lambda: simulate_box(block(tissue("gas").label, 40.0, 2.0), [placed()], FREEZE), "wholly outside"),
+        (lambda: block(MUSCLE, 1e5, 1.0), "GB"),
+        (lambda: block(MUSCLE, [1.0, 2.0], 1.0), "one edge or three"),
+        (lambda: block(MUSCLE, 40.0, float("nan")), "positive grid"),
+        (lambda: block("muscle", 40.0, 2.0), "a label or a function"),
+        (lambda: block(lambda p: p[:3, 0].astype(int), 40.0, 2.0), "one label for each"),
+        (lambda: block(99, 40.0, 2.0), "label 99"),
+        (lambda: block(MUSCLE, 6.0, 2.0), "fewer than 8"),
+    ],
+)
+def test_nonsense_in_the_laboratory_is_a_sentence(run, words: str) -> None:
+    with pytest.raises(ThermalError, match=words):
+        run()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"conductivity_w_mk": 1e6}, {"frozen_heat_slope_per_k": 1.0}, {"solidus_c": 1.0}, {"latent_heat_mj_m3": -1.0}],
+)
+def test_impossible_tissues_are_refused(change: dict) -> None:
+    with pytest.raises(KnowledgeError):
+        with_muscle(**change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"active_thaw_c": 5000.0},
+        {"active_thaw_c": float("nan")},
+        {"cold_offset_mm": float("inf")},
+        {"cool_down": ((0,),)},
+    ],
+)
+def test_more_impossible_probes_are_refused(change: dict) -> None:
+    with pytest.raises(KnowledgeError):
+        replace(probe("argon_17g_long"), **change)
+
+
+def test_a_run_goes_on_only_where_it_was() -> None:
+    """Other tissue, other probes, another solver or moved thermocouples: a sentence, not somebody else's ice."""
+    box, schedule = block(MUSCLE, 40.0, 2.0), steps(("freeze", 40.0))
+    one = placed(model=tool(length_mm=10.0))
+    points = [[3.0, 0, 0]]
+    run = simulate_box(box, [one], schedule, 10.0, keep_checkpoints=True, points_ras_mm=points, compiled=False)
+
+    def go_on(other_box=box, probes=(one,), **more: object):
+        settings_ = {"points_ras_mm": points, "compiled": False} | more
+        return simulate_box(other_box, probes, schedule, 10.0, go_on_from=(run, 20.0), **settings_)
+
+    assert go_on().snapshot_times_s[-1] == 40.0
+    for wrong in (
+        lambda: go_on(block(tissue("fat").label, 40.0, 2.0)),
+        lambda: go_on(probes=(one, placed(middle=(8.0, 0, 0), model=tool(length_mm=10.0)))),
+        lambda: go_on(probes=(placed(middle=(1.0, 0, 0), model=tool(length_mm=10.0)),)),
+        lambda: go_on(records=with_muscle(latent_heat_mj_m3=100.0)),
+    ):
+        with pytest.raises(ThermalError, match="other probes"):
+            wrong()
+    with pytest.raises(ThermalError, match="keep them where they were"):
+        go_on(points_ras_mm=[[8.0, 0, 0]])
+    if compiled_available():
+        with pytest.raises(ThermalError, match="the other solver"):
+            go_on(compiled=True)
