@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,14 @@ def test_limits_are_ordered_from_warning_to_stop() -> None:
 def test_unknown_constant_is_an_error() -> None:
     with pytest.raises(KnowledgeError, match="no_such"):
         knowledge.constant("no_such")
+
+
+def test_the_page_for_review_is_as_the_data_are(repository: Path) -> None:
+    """Every target, every must-know neighbor and every source stands in docs/nerves.md, and it is made from these data."""
+    script = repository / "scripts" / "write_nerve_page.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    text = (repository / "docs" / "nerves.md").read_text(encoding="utf-8")
+    for nerve in knowledge.nerves():
+        assert f"### {nerve.name}" in text and nerve.source in text
+        assert all(group.replace("_", " ") in text for group in nerve.must_know)
