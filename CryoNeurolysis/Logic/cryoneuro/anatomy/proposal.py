@@ -13,10 +13,14 @@ from ..model import Anatomy, AnatomyError, Nerve
 from .celiac import propose_celiac
 from .intercostal import propose_intercostal
 from .minimal_path import minimal_path
+from .paravertebral import propose_paravertebral
+from .proposal_radius import nerve_radius_mm
 
 _RULES: dict[str, Callable[[Anatomy, NerveRecord, str, int | None], Nerve]] = {
     "celiac_plexus": propose_celiac,
     "intercostal": propose_intercostal,
+    "splanchnic": propose_paravertebral,
+    "lumbar_sympathetic": propose_paravertebral,
 }
 
 
@@ -86,8 +90,3 @@ def nerve_from_points(
         rule,
         confirmed,
     )
-
-
-def nerve_radius_mm(record: NerveRecord) -> float:
-    """Half the upper end of the diameter range; 1.5 mm where the data have none (a thin nerve)."""
-    return 0.5 * record.diameter_mm[1] if record.diameter_mm else 1.5

@@ -11,6 +11,7 @@ from cryoneuro.anatomy import propose_nerve, segment
 from cryoneuro.imaging import label_on_grid, read_ct, read_label_map
 from cryoneuro.model import Anatomy, AnatomyError, Verdict
 from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
+from scipy import ndimage
 
 pytestmark = pytest.mark.slow
 
@@ -118,3 +119,40 @@ def test_a_ct_inside_the_body_gets_a_sentence(shared: Path) -> None:
     with pytest.raises(CryoNeuroError):
         anatomy = segment(ct)
         plan_step(replace(new_case(ct), anatomy=anatomy), Request("celiac_plexus"))
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [(n, t) for n in ("thorabd-arterial-lidc", "abdpelvis-native-ts") for t in ("splanchnic", "lumbar_sympathetic")],
+)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_nerves_along_the_spine_hug_its_front_edge(shared: Path, name: str, target: str, side: str) -> None:
+    """In front of and beside the middle of the vertebrae, within a centimeter of bone, out of vessels, lungs and organs."""
+    ct, labels = load(shared, name)
+    anatomy = _segmented(name, ct, labels)
+    nerve = propose_nerve(anatomy, target, side)
+    points = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]), 2.0))
+    bone = named(labels, anatomy, "vertebrae")
+    gap_mm = ndimage.distance_transform_edt(~bone) * anatomy.geometry.spacing_mm[0]
+    kji = np.rint(anatomy.geometry.ras_to_ijk(points)).astype(int)[:, ::-1]
+    assert gap_mm[tuple(kji.T)].max() < 10.0 and np.median(gap_mm[tuple(kji.T)]) > 1.0
+    assert bone[tuple(kji.T)].mean() < 0.1
+    soft = named(labels, anatomy, "aorta", "inferior_vena", "lung", "kidney", "liver", "esophagus", "colon", "stomach")
+    assert soft[tuple(kji.T)].mean() < 0.1
+    for point in points[:: max(1, len(points) // 5)]:
+        k = int(np.rint(anatomy.geometry.ras_to_ijk(point)[0, 2]))
+        j, i = np.nonzero(bone[k])
+        if len(i):
+            middle = anatomy.geometry.ijk_to_ras_mm(np.column_stack([i, j, np.full(len(i), k)])).mean(axis=0)
+            assert point[1] > middle[1] + 5.0
+            assert (point[0] < middle[0]) == (side == "left")
+
+
+_SEGMENTED: dict[str, Anatomy] = {}
+
+
+def _segmented(name: str, ct, labels) -> Anatomy:
+    """Each CT is segmented once for all its nerves."""
+    if name not in _SEGMENTED:
+        _SEGMENTED[name] = segment(ct, labels)
+    return _SEGMENTED[name]
