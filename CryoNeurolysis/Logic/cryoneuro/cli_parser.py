@@ -70,7 +70,7 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
         sub.add_argument("--series", metavar="UID", help="which DICOM series, by the start of its UID")
 
     def labels(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--labels", metavar="FILE", help="label map with TotalSegmentator names, on any grid")
+        sub.add_argument("--labels", metavar="FILE", help="label map or Slicer segmentation (.seg.nrrd), on any grid")
         sub.add_argument("--names", metavar="FILE", help="names of the labels, JSON or CSV")
         sub.add_argument("--grid-mm", type=float, default=DEFAULT_GRID_MM, help="anatomy grid (default %(default)s)")
 

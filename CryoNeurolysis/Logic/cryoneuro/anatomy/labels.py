@@ -14,14 +14,31 @@ from ..imaging import LabelMap, label_on_grid
 from ..knowledge import load_records
 from ..model import AnatomyError, Structure, StructureRole, VolumeGeometry
 
+_COMPUTED = ("body", "skin", "bone", "gas", "unmeasured", "vessel_contrast")
+"""Segments of a case of this program that are found anew in every CT; imported, the body would be a thing to avoid."""
+
 
 def group_of(name: str) -> Mapping[str, Any] | None:
     """Record of label_groups.json that a structure's name belongs to; None when the name is not known."""
-    key = name.strip().lower().replace(" ", "_").replace("-", "_")
+    key = structure_name(name).lower()
     for record in load_records("label_groups"):
         if any(fnmatch.fnmatchcase(key, pattern) for pattern in record["patterns"]):
             return record
     return None
+
+
+def structure_name(name: str) -> str:
+    """A label's name as the landmark rules know it: no blanks, the side behind ("Left kidney", "L2 vertebra")."""
+    words = name.strip().replace("-", " ").replace("_", " ").split()
+    if len(words) > 1 and words[0].lower() in ("left", "right"):
+        side = words.pop(0).lower()
+        # Ribs carry their number behind the side.
+        words.insert(1 if words[0].lower() == "rib" else len(words), side)
+    if len(words) == 2 and words[1].lower() in ("vertebra", "vertebrae"):
+        words = ["vertebrae", words[0].upper()]
+    if len(words) == 2 and words[0].lower() in ("vertebra", "vertebrae"):
+        words = ["vertebrae", words[1].upper()]
+    return "_".join(words)
 
 
 def structures_from_labels(
@@ -30,7 +47,7 @@ def structures_from_labels(
     """Structures on the target grid, and sentences about what was not understood.
 
     Args:
-        labels: label map on its own grid; it is resampled by nearest neighbor.
+        labels: label map on its own grid, with its layers; it is resampled by nearest neighbor.
         target: the anatomy's grid.
         confirmed: a person has looked at these labels.
 
@@ -42,14 +59,25 @@ def structures_from_labels(
             f"The label map {labels.source} lies nowhere near the CT (center {_point(labels.geometry)} against "
             f"{_point(target)} mm RAS); it belongs to another image."
         )
+    structures: list[Structure] = []
+    notes: list[str] = []
+    for layer in (labels, *labels.further):
+        _add_layer(layer, target, confirmed, structures, notes)
+    return tuple(structures), tuple(notes)
+
+
+def _add_layer(
+    labels: LabelMap, target: VolumeGeometry, confirmed: bool, structures: list[Structure], notes: list[str]
+) -> None:
     grid = label_on_grid(labels.labels_kji, labels.geometry, target)
     boxes = ndimage.find_objects(grid.astype(np.int32))
-    structures = []
-    notes = []
     for value, name in sorted(labels.names.items()):
         box = boxes[value - 1] if 0 < value <= len(boxes) else None
         if box is None:
             notes.append(f"Label {value} ({name}) of {labels.source} has no voxel in the field of view.")
+            continue
+        if structure_name(name).lower() in _COMPUTED:
+            notes.append(f"Label '{name}' of {labels.source} is left out; the program finds it in the CT itself.")
             continue
         mask = np.zeros(grid.shape, bool)
         mask[box] = grid[box] == value
@@ -58,7 +86,7 @@ def structures_from_labels(
             notes.append(f"The label name '{name}' is not known; it is avoided like an organ of unknown kind.")
         structures.append(
             Structure(
-                name=name,
+                name=structure_name(name) if record else name,
                 group=record["group"] if record else "other",
                 role=StructureRole(record["role"]) if record else StructureRole.AVOID,
                 mask_kji=mask,
@@ -68,7 +96,6 @@ def structures_from_labels(
                 confirmed=confirmed,
             )
         )
-    return tuple(structures), tuple(notes)
 
 
 _FIT = {"bone": (100.0, np.inf), "lung": (-np.inf, -300.0)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,21 @@ from ..knowledge import load_records
 from ..model import ImageError, VolumeGeometry
 from .sitk_bridge import from_sitk
 
+_MOST_LABELS = 400
+
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Labels (k, j, i) with the name of every value that occurs."""
+    """Labels (k, j, i) with the name of every value that occurs.
+
+    A segmentation whose segments overlap has further layers, each a label map of its own on the same grid.
+    """
 
     labels_kji: npt.NDArray[Any]
     geometry: VolumeGeometry
     names: dict[int, str]
     source: str
+    further: tuple[LabelMap, ...] = ()
 
 
 def read_label_map(path: str | Path, names_path: str | Path | None = None) -> LabelMap:
@@ -43,28 +49,51 @@ def read_label_map(path: str | Path, names_path: str | Path | None = None) -> La
         image = sitk.ReadImage(str(source))
     except RuntimeError as error:
         raise ImageError(f"{source} is not an image that can be read as a label map.") from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ImageError(f"{source} must be one 3-D label map; segmentations with overlapping layers are not read yet.")
-    array, geometry = from_sitk(image)
+    if image.GetDimension() != 3:
+        raise ImageError(f"{source} has {image.GetDimension()} dimensions; a label map has three.")
+    count = image.GetNumberOfComponentsPerPixel()
+    if count == 1:
+        layers = [image]
+    elif "Segment0_LabelValue" in image.GetMetaDataKeys():
+        layers = [sitk.VectorIndexSelectionCast(image, n) for n in range(count)]
+    else:
+        raise ImageError(
+            f"{source} has {count} values in each voxel; it is a picture in color or a field, not a label map."
+        )
+    maps = []
+    for number, layer in enumerate(layers):
+        array, geometry = _whole_numbers(layer, source)
+        values = _values(array, source)
+        if values:
+            known = _names(source, image, names_path, number)
+            maps.append(LabelMap(array, geometry, {v: known.get(v, f"label_{v}") for v in values}, source.name))
+    if not maps:
+        raise ImageError(f"{source} is empty: no voxel is labeled.")
+    return replace(maps[0], further=tuple(maps[1:]))
+
+
+def _whole_numbers(layer: sitk.Image, source: Path) -> tuple[npt.NDArray[Any], VolumeGeometry]:
+    array, geometry = from_sitk(layer)
     if np.issubdtype(array.dtype, np.floating):
         if not np.array_equal(array, np.rint(array)):
             raise ImageError(
                 f"{source} has values that are no whole numbers; a label map has one number per structure."
             )
         array = array.astype(np.int32)
+    return array, geometry
+
+
+def _values(array: npt.NDArray[Any], source: Path) -> list[int]:
     values = [int(v) for v in np.unique(array) if v != 0]
-    if not values:
-        raise ImageError(f"{source} is empty: no voxel is labeled.")
-    if len(values) > 400:
+    if len(values) > _MOST_LABELS:
         raise ImageError(f"{source} has {len(values)} different values; this looks like an image, not a label map.")
-    known = _names(source, image, names_path)
-    return LabelMap(array, geometry, {v: known.get(v, f"label_{v}") for v in values}, source.name)
+    return values
 
 
-def _names(source: Path, image: sitk.Image, names_path: str | Path | None) -> dict[int, str]:
+def _names(source: Path, image: sitk.Image, names_path: str | Path | None, layer: int) -> dict[int, str]:
     if names_path is not None:
         return _names_from(Path(names_path).expanduser())
-    embedded = _names_in_header(image)
+    embedded = _names_in_header(image, layer)
     if embedded:
         return embedded
     for beside in ("labels.json", "structures.csv"):
@@ -86,13 +115,19 @@ def _names_from(path: Path) -> dict[int, str]:
         ) from error
 
 
-def _names_in_header(image: sitk.Image) -> dict[int, str]:
-    """Names of a Slicer segmentation: Segment0_Name, Segment0_LabelValue and so on."""
+def _names_in_header(image: sitk.Image, layer: int) -> dict[int, str]:
+    """Names in one layer of a Slicer segmentation: Segment0_Name, Segment0_LabelValue, Segment0_Layer and so on."""
     keys = set(image.GetMetaDataKeys())
+
+    def of(number: int, what: str, otherwise: str) -> str:
+        key = f"Segment{number}_{what}"
+        return str(image.GetMetaData(key)).strip() if key in keys else otherwise
+
     names: dict[int, str] = {}
     number = 0
     while f"Segment{number}_LabelValue" in keys:
-        value = int(image.GetMetaData(f"Segment{number}_LabelValue"))
-        names[value] = image.GetMetaData(f"Segment{number}_Name") if f"Segment{number}_Name" in keys else str(value)
+        if int(of(number, "Layer", "0")) == layer:
+            value = of(number, "LabelValue", "0")
+            names[int(value)] = of(number, "Name", value)
         number += 1
     return names

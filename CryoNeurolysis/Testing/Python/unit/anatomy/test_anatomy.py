@@ -15,7 +15,7 @@ from cryoneuro.anatomy import (
     skin_entries,
     structures_from_labels,
 )
-from cryoneuro.anatomy.labels import group_of
+from cryoneuro.anatomy.labels import group_of, structure_name
 from cryoneuro.imaging import LabelMap, Phantom, label_on_grid
 from cryoneuro.knowledge import nerve, tissue
 from cryoneuro.model import Anatomy, AnatomyError, CancelledError, CtVolume, KnowledgeError, VolumeGeometry
@@ -238,11 +238,46 @@ def test_unknown_label_names_are_kept_and_said(phantom: Phantom, phantom_anatomy
 
 @pytest.mark.parametrize(
     ("name", "group"),
-    [("rib_left_7", "bone"), ("Kidney left", "kidney"), ("vertebrae_T12", "bone"), ("lung_upper_lobe_left", "lung")],
+    [
+        ("rib_left_7", "bone"),
+        ("Kidney left", "kidney"),
+        ("vertebrae_T12", "bone"),
+        ("lung_upper_lobe_left", "lung"),
+        ("Left kidney", "kidney"),
+        ("right rib 9", "bone"),
+        ("L2 vertebra", "bone"),
+        ("left ureter", "ureter"),
+    ],
 )
-def test_totalsegmentator_names_have_groups(name: str, group: str) -> None:
+def test_names_have_groups(name: str, group: str) -> None:
     record = group_of(name)
     assert record is not None and record["group"] == group
+
+
+@pytest.mark.parametrize(
+    ("shown", "known"),
+    [
+        ("rib left 9", "rib_left_9"),
+        ("Right rib 9", "rib_right_9"),
+        ("l2 vertebra", "vertebrae_L2"),
+        ("aorta", "aorta"),
+        ("vertebrae L2", "vertebrae_L2"),
+        ("left kidney", "kidney_left"),
+        ("left", "left"),
+        ("", ""),
+    ],
+)
+def test_names_as_slicer_shows_them_become_those_of_the_rules(shown: str, known: str) -> None:
+    assert structure_name(shown) == known
+
+
+def test_what_must_be_known_can_be_drawn_and_named() -> None:
+    """A verdict that asks for a ureter must be answered by a segment of that name."""
+    from cryoneuro.knowledge import nerves
+
+    asked = {neighbor.structure for record in nerves() for neighbor in record.neighbors} - {"skin", "bone"}
+    assert len(asked) > 25
+    assert [g for g in sorted(asked) if (group_of(g) or {"group": None})["group"] != g] == []
 
 
 def test_every_totalsegmentator_name_is_grouped() -> None:

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from cryoneuro.anatomy.labels import structures_from_labels
 from cryoneuro.imaging import LabelMap, label_on_grid, read_label_map, sample, to_sitk, working_ct, working_geometry
 from cryoneuro.imaging.read import NO_DATA_HU
 from cryoneuro.model import CtVolume, ImageError, VolumeGeometry
@@ -121,3 +122,34 @@ def test_empty_or_continuous_label_maps_are_refused(tmp_path) -> None:
             read_label_map(path)
     with pytest.raises(ImageError, match="no label map"):
         read_label_map(tmp_path / "nowhere.nrrd")
+
+
+def test_overlapping_segments_come_in_layers(tmp_path) -> None:
+    """As Slicer writes them: one component a layer, the same value in two layers for two structures."""
+    import SimpleITK as sitk
+
+    layers = np.zeros((3, 4, 5, 2), np.uint8)
+    layers[1, 1:3, 1:4, 0] = 1
+    layers[1, 2, 2, 1] = 1
+    layers[:, :, 0, 1] = 2
+    image = to_sitk(layers, VolumeGeometry((3, 4, 5), np.eye(4)))
+    for number, (name, value, layer) in enumerate((("Left kidney", "1", "0"), ("Tumor", "1", "1"), ("body", "2", "1"))):
+        for what, text in (("Name", name), ("LabelValue", value), ("Layer", layer)):
+            image.SetMetaData(f"Segment{number}_{what}", text)
+    path = tmp_path / "drawn.seg.nrrd"
+    sitk.WriteImage(image, str(path))
+    found = read_label_map(path)
+    assert found.names == {1: "Left kidney"} and (found.labels_kji == 1).sum() == 6
+    assert [layer.names for layer in found.further] == [{1: "Tumor", 2: "body"}]
+    assert np.argwhere(found.further[0].labels_kji == 1).tolist() == [[1, 2, 2]]
+    structures, notes = structures_from_labels(found, found.geometry)
+    assert any("'body'" in note and "left out" in note for note in notes)
+    assert [(s.name, s.group, int(s.mask_kji.sum())) for s in structures] == [
+        ("kidney_left", "kidney", 6),
+        ("Tumor", "other", 1),
+    ]
+    for number in range(3):
+        image.EraseMetaData(f"Segment{number}_LabelValue")
+    sitk.WriteImage(image, str(tmp_path / "color.nrrd"))
+    with pytest.raises(ImageError, match="2 values in each voxel"):
+        read_label_map(tmp_path / "color.nrrd")
