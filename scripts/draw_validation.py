@@ -89,14 +89,7 @@ def draw_reference(axes) -> None:
     for axis, (name, compiled, mark) in zip(axes, PATHS, strict=False):
         for number, medium in enumerate(lab.reference("axisymmetric")["media"]):
             p = medium["params"]
-            rng = np.random.default_rng(number)
-            direction, offset = rng.normal(size=3), rng.uniform(-0.5, 0.5, 3)
-            record = lab.record("medium", p["ku"], p["Cu"], p["kf"], p["Cf"], p["L"], p["W"])
-            until = np.cumsum([p["t1"], p["t2"], p["t1"]])
-            schedule = list(zip(until, (p["Tp"], np.nan, p["Tp"]), strict=True))
-            fields, middle, direction = reference.frozen(
-                lab, record, 1.0, direction, offset, p["diameter_mm"], p["length_mm"], schedule, compiled, 48.0
-            )
+            fields, middle, direction = reference.frozen_medium(lab, medium, number, compiled)
             for phase, field in (("freeze1", fields[0]), ("thaw", fields[1]), ("freeze2", fields[2])):
                 for color, isotherm in enumerate(("0", "-20", "-40")):
                     expected = medium["results"][phase]["radius"][isotherm]

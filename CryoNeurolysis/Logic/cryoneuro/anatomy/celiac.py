@@ -9,6 +9,7 @@ from scipy import ndimage
 from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve
 from .landmarks import AortaCourse, aorta_course, union_of
+from .proposal_radius import nerve_radius_mm
 
 _BRANCH_MM = 7.0
 """A branch reaches at least this far in front of the aortic wall."""
@@ -37,12 +38,11 @@ def propose_celiac(anatomy: Anatomy, record: NerveRecord, side: str, level: int 
     center = np.stack([_smooth_at(s, aorta_s, aorta.center_ra_mm[:, n]) for n in range(2)], axis=1)
     radius = _smooth_at(s, aorta_s, aorta.radius_mm)
     ra = center + outward * (radius + constant("celiac_offset_mm"))[:, None]
-    diameter = record.diameter_mm or (3.0, 4.0)
     return Nerve(
         name=f"{record.name}, {side}",
         target_id=record.id,
         points_ras_mm=np.column_stack([ra, s]),
-        radius_mm=0.5 * diameter[1],
+        radius_mm=nerve_radius_mm(record),
         sigma_mm=constant("celiac_sigma_mm"),
         rule=f"{constant('celiac_offset_mm'):g} mm outside the anterolateral {side} wall of the aorta, {rule}",
     )

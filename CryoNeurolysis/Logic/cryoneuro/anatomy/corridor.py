@@ -11,6 +11,7 @@ from scipy import ndimage
 from ..imaging import sample
 from ..knowledge import tissue
 from ..model import Anatomy, AnatomyError, Nerve, StructureRole
+from .window import window_round
 
 _STEP_MM = 1.0
 
@@ -63,9 +64,10 @@ def corridor(anatomy: Anatomy, nerve: Nerve, radius_mm: float = 10.0) -> Corrido
     fat = (labels == tissue("fat").label).sum(axis=1)
     share = np.where(known.mean(axis=1) >= 0.5, fat / np.maximum(known.sum(axis=1), 1), np.nan)
     rows = []
-    low, high = _window(anatomy, points, 2.0 * radius_mm)
+    kji = geometry.ras_to_ijk(points)[:, ::-1]
+    low, high = window_round(kji, 2.0 * radius_mm / grid_mm + 2.0, geometry.shape_kji)
     window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    local = geometry.ras_to_ijk(points)[:, ::-1] - low
+    local = kji - low
     for structure in anatomy.structures:
         mask = structure.mask_kji[window]
         if structure.role is not StructureRole.AVOID or not mask.any():
@@ -78,14 +80,3 @@ def corridor(anatomy: Anatomy, nerve: Nerve, radius_mm: float = 10.0) -> Corrido
             rows.append((structure.name, values))
     rows.sort(key=lambda row: float(np.nanmin(row[1])))
     return Corridor(radius_mm, distance, share, in_view, tuple(rows))
-
-
-def _window(
-    anatomy: Anatomy, points: npt.NDArray[np.float64], reach_mm: float
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    kji = anatomy.geometry.ras_to_ijk(points)[:, ::-1]
-    reach = reach_mm / anatomy.geometry.spacing_mm[0] + 2.0
-    shape = np.array(anatomy.geometry.shape_kji)
-    low = np.clip(np.floor(kji.min(axis=0) - reach).astype(int), 0, shape - 1)
-    high = np.clip(np.ceil(kji.max(axis=0) + reach).astype(int) + 1, 1, shape)
-    return low, np.maximum(high, low + 1)

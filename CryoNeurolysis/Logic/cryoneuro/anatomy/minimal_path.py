@@ -10,7 +10,8 @@ from scipy import ndimage, sparse
 from scipy.sparse.csgraph import dijkstra
 
 from ..knowledge import constant, tissue
-from ..model import Anatomy, AnatomyError
+from ..model import Anatomy, AnatomyError, VolumeGeometry
+from .window import window_round
 
 _AROUND_MM = 25.0
 _CLOSED_GROUPS = (
@@ -48,10 +49,7 @@ def _between(anatomy: Anatomy, start: npt.NDArray[np.float64], end: npt.NDArray[
     geometry = anatomy.geometry
     grid_mm = geometry.spacing_mm[0]
     ends = geometry.ras_to_ijk(np.stack([start, end]))[:, ::-1]
-    reach = int(np.ceil(_AROUND_MM / grid_mm))
-    shape = np.array(geometry.shape_kji)
-    low = np.clip(np.floor(ends.min(axis=0)).astype(int) - reach, 0, shape - 1)
-    high = np.clip(np.ceil(ends.max(axis=0)).astype(int) + reach + 1, 1, shape)
+    low, high = window_round(ends, int(np.ceil(_AROUND_MM / grid_mm)), geometry.shape_kji)
     window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     cost = _cost(anatomy, window)
     first, last = (np.clip(np.rint(p - low).astype(int), 0, np.array(cost.shape) - 1) for p in ends)
@@ -68,7 +66,7 @@ def _between(anatomy: Anatomy, start: npt.NDArray[np.float64], end: npt.NDArray[
         )
     inner = geometry.ijk_to_ras_mm((nodes + low)[:, ::-1])
     course = np.concatenate([start[None], inner[1:-1], end[None]])
-    return _smoothed(course, np.isfinite(cost), geometry.ras_to_ijk, low, grid_mm)
+    return _smoothed(course, np.isfinite(cost), geometry, low)
 
 
 def _cost(anatomy: Anatomy, window: tuple[slice, ...]) -> npt.NDArray[np.float64]:
@@ -116,13 +114,13 @@ def _shortest(
 def _smoothed(
     course: npt.NDArray[np.float64],
     open_kji: npt.NDArray[np.bool_],
-    to_ijk: object,
+    geometry: VolumeGeometry,
     low: npt.NDArray[np.intp],
-    grid_mm: float,
 ) -> npt.NDArray[np.float64]:
     """The course with the grid's stairs taken out; where that would leave what is open, it stays as it was."""
     if len(course) < 4:
         return course
+    grid_mm = geometry.spacing_mm[0]
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(course, axis=0), axis=1))])
     even = np.linspace(0.0, arc[-1], max(3, int(np.ceil(arc[-1] / grid_mm)) + 1))
     points = np.stack([np.interp(even, arc, course[:, n]) for n in range(3)], axis=1)
@@ -130,7 +128,7 @@ def _smoothed(
     # The ends stay; near them the smooth course comes back to them.
     near = np.clip(np.minimum(even, arc[-1] - even) / (2.0 * _SMOOTH_MM), 0.0, 1.0)[:, None]
     soft = points + near * (soft - points)
-    kji = np.rint(to_ijk(soft)[:, ::-1] - low).astype(int)  # type: ignore[operator]
+    kji = np.rint(geometry.ras_to_ijk(soft)[:, ::-1] - low).astype(int)
     kji = np.clip(kji, 0, np.array(open_kji.shape) - 1)
     inside = open_kji[tuple(kji.T)]
     return np.where(inside[:, None], soft, points)

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant
-from ..model import Anatomy, AnatomyError, Nerve, StructureRole
-from .morphology import Mask
+from ..model import Anatomy, AnatomyError, Nerve, StructureRole, VolumeGeometry
+from .morphology import Mask, largest
 from .proposal_radius import nerve_radius_mm
 
 _LEVELS = {"splanchnic": ("T11", "T12"), "lumbar_sympathetic": ("L2", "L3", "L4")}
@@ -136,20 +136,18 @@ def _body(bone_ji: npt.NDArray[np.bool_], grid_mm: float) -> npt.NDArray[np.bool
     # The canal stays open: filled, it would pass for part of the body.
     deep = ndimage.distance_transform_edt(np.pad(bone_ji, 1))[1:-1, 1:-1] * grid_mm
     core = deep > _ARCH_MM
-    marks, count = ndimage.label(core)
-    if not count:
+    if not core.any():
         return np.zeros_like(bone_ji)
-    largest = marks == 1 + int(np.argmax(np.bincount(marks.ravel())[1:]))
-    near = ndimage.distance_transform_edt(~largest) * grid_mm <= _ARCH_MM + 0.5 * grid_mm
+    near = ndimage.distance_transform_edt(~largest(core)) * grid_mm <= _ARCH_MM + 0.5 * grid_mm
     result: npt.NDArray[np.bool_] = near & bone_ji
     return result
 
 
 def _values(
-    geometry: object, mask_ji: npt.NDArray[np.bool_], ra_mm: npt.NDArray[np.float64], k: int
+    geometry: VolumeGeometry, mask_ji: npt.NDArray[np.bool_], ra_mm: npt.NDArray[np.float64], k: int
 ) -> npt.NDArray[np.bool_]:
-    s = geometry.ijk_to_ras_mm([[0, 0, k]])[0, 2]  # type: ignore[attr-defined]
-    ijk = np.rint(geometry.ras_to_ijk(np.column_stack([ra_mm, np.full(len(ra_mm), s)]))).astype(int)  # type: ignore[attr-defined]
+    s = geometry.ijk_to_ras_mm([[0, 0, k]])[0, 2]
+    ijk = np.rint(geometry.ras_to_ijk(np.column_stack([ra_mm, np.full(len(ra_mm), s)]))).astype(int)
     j, i = (np.clip(ijk[:, n], 0, mask_ji.shape[1 - n] - 1) for n in (1, 0))
     result: npt.NDArray[np.bool_] = mask_ji[j, i]
     return result

@@ -10,6 +10,7 @@ from scipy import ndimage
 from ..imaging import working_ct
 from ..knowledge import load_records
 from ..model import Anatomy, AnatomyError, CtVolume, Structure, StructureRole
+from .window import window_round
 
 _SEED_MM = 2.0
 _AROUND_MM = 25.0
@@ -53,30 +54,25 @@ def grow_structure(
     grid_mm = geometry.spacing_mm[0]
     kji = [np.rint(geometry.ras_to_ijk(p)[:, ::-1]).astype(int) for p in (inside, outside)]
     both = np.concatenate(kji)
-    reach = int(np.ceil(_AROUND_MM / grid_mm))
-    shape = np.array(geometry.shape_kji)
-    low = np.clip(both.min(axis=0) - reach, 0, shape - 1)
-    high = np.clip(both.max(axis=0) + reach + 1, 1, shape)
+    low, high = window_round(both, int(np.ceil(_AROUND_MM / grid_mm)), geometry.shape_kji)
     window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     hu = ndimage.gaussian_filter(_hu_in(ct, anatomy, low, high), 0.7)
     body = anatomy.body_kji[window]
     edges = ndimage.gaussian_gradient_magnitude(hu, 0.7) / np.float32(grid_mm)
     arrivals = []
-    for seeds in kji:
-        mask = np.zeros(hu.shape, bool)
-        mask[tuple((seeds - low).T)] = True
-        near = ndimage.distance_transform_edt(~mask) * grid_mm <= _SEED_MM
+    clicked = [_balls(hu.shape, seeds - low, grid_mm) for seeds in kji]
+    for seeds, near in zip(kji, clicked, strict=True):
         center = float(np.median(hu[near]))
         spread = max(_LEAST_SPREAD_HU, 1.5 * float(np.median(np.abs(hu[near] - center))) + _LEAST_SPREAD_HU)
         alike = np.exp(-0.5 * ((hu - np.float32(center)) / np.float32(2.0 * spread)) ** 2)
         speed = (0.02 + alike) / (1.0 + (edges / np.float32(_EDGE_HU_PER_MM)) ** 2) * body + 1e-4
         arrivals.append(_arrival(speed.astype(np.float32), (seeds - low), grid_mm))
     won = (arrivals[0] < arrivals[1]) & body
-    won = ndimage.binary_opening(won, iterations=1) | _balls(won.shape, kji[0] - low, grid_mm)
-    won &= ~_balls(won.shape, kji[1] - low, grid_mm)
+    won = ndimage.binary_opening(won, iterations=1) | clicked[0]
+    won &= ~clicked[1]
     marks, _ = ndimage.label(won)
     own = {int(n) for n in marks[tuple((kji[0] - low).T)]} - {0}
-    won = ndimage.binary_fill_holes(np.isin(marks, list(own))) & ~_balls(won.shape, kji[1] - low, grid_mm)
+    won = ndimage.binary_fill_holes(np.isin(marks, list(own))) & ~clicked[1]
     mask = np.zeros(geometry.shape_kji, bool)
     mask[window] = won
     return Structure(

@@ -272,16 +272,21 @@ def test_one_dimensional_tables(lab, compiled: bool, case: str) -> None:
             assert found == pytest.approx(exact, abs=tolerance), (until_s, isotherm)
 
 
-def decay_error(lab, h: float, compiled: bool) -> float:
-    """Largest error of a cosine that decays in a closed rod of 40 mm, unfrozen, at 120 s."""
-    n = int(40 / h)
-    record = lab.record("rod", 0.5, 3.6e6, 2.0, 1.8e6, 250e6)
+def closed_rod(lab, record, n: int, h: float):
+    """Medium of a rod of n voxels of h mm along i, in gas on all sides; it begins at voxel 8."""
     halves = np.zeros((16, 16, 2 * (n + 16)), np.uint8)
     halves[:2] = halves[-2:] = 1
     halves[:, :2] = halves[:, -2:] = 1
     halves[..., :16] = halves[..., 16 + 2 * n :] = 1
     gas = lab.record("gas", 0.03, 1e3, 0.03, 1e3, 0.0, conducts=False)
-    medium = replace(tissue_grid(halves, h, 2).medium((record, gas), 20.0), exchange_w_m3k=None, exchange_c=None)
+    return replace(tissue_grid(halves, h, 2).medium((record, gas), 20.0), exchange_w_m3k=None, exchange_c=None)
+
+
+def decay_error(lab, h: float, compiled: bool) -> float:
+    """Largest error of a cosine that decays in a closed rod of 40 mm, unfrozen, at 120 s."""
+    n = int(40 / h)
+    record = lab.record("rod", 0.5, 3.6e6, 2.0, 1.8e6, 250e6)
+    medium = closed_rod(lab, record, n, h)
     freezing = Freezing(medium, [], [0.0], compiled=compiled, composite=False, step_s=0.4 * h**2)
     x = (np.arange(n + 16) - 7.5) * h
     start = 20.0 + 10.0 * np.cos(np.pi * x / 40.0)
@@ -308,12 +313,7 @@ def manufactured_error(lab, h: float, compiled: bool) -> float:
     n = int(length / h)
     ku, kf, cu, cf, latent = 0.5, 2.0, 3.6e6, 1.8e6, 250e6
     record = lab.record("rod", ku, cu, kf, cf, latent)
-    halves = np.zeros((16, 16, 2 * (n + 16)), np.uint8)
-    halves[:2] = halves[-2:] = 1
-    halves[:, :2] = halves[:, -2:] = 1
-    halves[..., :16] = halves[..., 16 + 2 * n :] = 1
-    gas = lab.record("gas", 0.03, 1e3, 0.03, 1e3, 0.0, conducts=False)
-    medium = replace(tissue_grid(halves, h, 2).medium((record, gas), 20.0), exchange_w_m3k=None, exchange_c=None)
+    medium = closed_rod(lab, record, n, h)
     step = 0.1 * h**2
     freezing = Freezing(medium, [], [0.0], compiled=compiled, composite=False, step_s=step)
     x = (np.arange(n + 16) - 7.5) * h

@@ -78,6 +78,17 @@ def test_thin_and_thick_probes(lab, diameter: float, edge: float, treat: float) 
     assert radius(lab, fields[0], middle, axis, 1.0, -20.0) == pytest.approx(treat, abs=0.1)
 
 
+def frozen_medium(lab, medium, number: int, compiled: bool | None):
+    """One medium of the references, frozen twice at the angle and offset that belong to its number; as `frozen`."""
+    p = medium["params"]
+    rng = np.random.default_rng(number)
+    axis, offset = rng.normal(size=3), rng.uniform(-0.5, 0.5, 3)
+    record = lab.record("medium", p["ku"], p["Cu"], p["kf"], p["Cf"], p["L"], p["W"])
+    until = np.cumsum([p["t1"], p["t2"], p["t1"]])
+    schedule = list(zip(until, (p["Tp"], np.nan, p["Tp"]), strict=True))
+    return frozen(lab, record, 1.0, axis, offset, p["diameter_mm"], p["length_mm"], schedule, compiled, 48.0)
+
+
 @pytest.mark.parametrize("number", range(12))
 def test_random_media(lab, number: int) -> None:
     """Diameter, length, temperature, conductivities, heats, perfusion and times drawn at random, any angle, 1 mm.
@@ -87,14 +98,7 @@ def test_random_media(lab, number: int) -> None:
     """
     medium = lab.reference("axisymmetric")["media"][number]
     p = medium["params"]
-    rng = np.random.default_rng(number)
-    axis, offset = rng.normal(size=3), rng.uniform(-0.5, 0.5, 3)
-    record = lab.record("medium", p["ku"], p["Cu"], p["kf"], p["Cf"], p["L"], p["W"])
-    until = np.cumsum([p["t1"], p["t2"], p["t1"]])
-    schedule = list(zip(until, (p["Tp"], np.nan, p["Tp"]), strict=True))
-    fields, middle, axis = frozen(
-        lab, record, 1.0, axis, offset, p["diameter_mm"], p["length_mm"], schedule, None, 48.0
-    )
+    fields, middle, axis = frozen_medium(lab, medium, number, None)
     for phase, field in (("freeze1", fields[0]), ("freeze2", fields[2])):
         expected = medium["results"][phase]["radius"]
         for isotherm, tolerance in (("0", 0.1), ("-20", 0.1), ("-40", 0.15)):
