@@ -2,48 +2,128 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
 from ..imaging import WorkingCt
 from ..knowledge import constant
 from ..model import AnatomyError
-from .morphology import Mask, dilate, fill_axial_holes, largest, opened
+from .morphology import Mask, components, dilate, erode, fill_axial_holes, opened, touching
 
 _TABLE_THINNER_MM = 12.0
 """Table tops and mattress covers are thinner than this; trunks are not."""
 _COARSE_MM = 3.0
+_LEAST_LITERS = 0.5
+_FEW = 30
+_FOLD_MM = 3.0
+_POCKET_MM3 = 30000.0
+_MAIN_SHARE = 0.4
+_LUNG_RIM = 0.6
+_APART_HU = -700.0
+_APART_MM3 = 2000.0
 
 
-def find_body(ct: WorkingCt) -> Mask:
-    """Mask (k, j, i) of the patient, holes such as lungs and bowel gas included.
+@dataclass(frozen=True, eq=False)
+class Body:
+    """Masks on the working grid.
 
-    The trunk is found on a coarse copy, which takes the table away cheaply; the fine skin comes from the CT itself.
+    Attributes:
+        body_kji: the patient, holes such as lungs and bowel gas included.
+        apart_kji: what else is solid in view: table, pads, tubes, arms that do not touch the trunk.
+    """
+
+    body_kji: Mask
+    apart_kji: Mask
+
+
+def find_body(ct: WorkingCt) -> Body:
+    """The patient against the air, the table and what lies apart.
+
+    Air that the picture's sides cut open is outside air where it is free of everything; a lung has blood in it, and belongs
+    inside even where the chest wall is not in view. The trunk is found on a coarse copy, which takes the table away
+    cheaply; the fine skin comes from the CT itself.
 
     Raises:
         AnatomyError: no body is seen.
     """
     spacing = ct.geometry.spacing_mm[0]
-    dense = ct.measured_kji & (ct.array_kji > constant("hu_air_below"))
+    solid = ct.measured_kji & (ct.array_kji > constant("hu_air_below"))
     step = max(1, round(_COARSE_MM / spacing))
-    shape = dense.shape
-    coarse = dense[::step, ::step, ::step]
-    core = largest(opened(coarse, max(1, round(0.5 * _TABLE_THINNER_MM / (step * spacing)))))
-    litres = float(core.sum()) * ct.geometry.voxel_volume_mm3 * step**3 / 1e6
-    if litres < 0.5:
+    shape = solid.shape
+    coarse = solid[::step, ::step, ::step]
+    thick = opened(coarse, max(1, round(0.5 * _TABLE_THINNER_MM / (step * spacing))))
+    cut = _cut_gas(ct, step, _main_parts(thick))
+    # Lungs that the picture cuts may part the trunk: with them it is one again.
+    core = _main_parts(thick | cut)
+    liters = float(core.sum()) * ct.geometry.voxel_volume_mm3 * step**3 / 1e6
+    if liters < _LEAST_LITERS:
         raise AnatomyError(
-            f"No body was found in the CT (the largest dense part has {litres:.2f} liters); is this a CT of a patient?"
+            f"No body was found in the CT (the largest dense part has {liters:.2f} liters); is this a CT of a patient?"
         )
-    near = dilate(core, 1).repeat(step, 0).repeat(step, 1).repeat(step, 2)[: shape[0], : shape[1], : shape[2]]
-    grown = dense.copy()
-    grown[: near.shape[0], : near.shape[1], : near.shape[2]] &= near
-    return fill_axial_holes(_sealed_at_the_edge(largest(grown)))
+    near = _fine(dilate(core, 1), step, shape)
+    gas = _fine(cut, step, shape) & ct.measured_kji
+    body = fill_axial_holes(touching((solid | gas) & near, _fine(core, step, shape)))
+    # Folds of a cover that lie against the skin are thin.
+    body &= dilate(opened(body, max(1, round(_FOLD_MM / spacing))), 1)
+    body = _sealed_at_the_edge(body)
+    # The room's air is one large part; small pockets at the picture's sides belong to what they lie in.
+    air, sizes = components(~body & ct.measured_kji)
+    body |= air > int((sizes * ct.geometry.voxel_volume_mm3 >= _POCKET_MM3).sum())
+    apart, sizes = components(ct.measured_kji & (ct.array_kji > _APART_HU) & ~dilate(body, 1))
+    large = int((sizes * ct.geometry.voxel_volume_mm3 >= _APART_MM3).sum())
+    return Body(body, (apart > 0) & (apart <= large))
+
+
+def _fine(coarse: Mask, step: int, shape: tuple[int, ...]) -> Mask:
+    return coarse.repeat(step, 0).repeat(step, 1).repeat(step, 2)[: shape[0], : shape[1], : shape[2]]
+
+
+def _main_parts(thick: Mask) -> Mask:
+    """The trunk, or both legs: what is nearly as large as the largest part. An arm beside a trunk is a tenth of it."""
+    labels, sizes = components(thick)
+    main = int((sizes >= _MAIN_SHARE * sizes[0]).sum()) if len(sizes) else 0
+    result: Mask = (labels > 0) & (labels <= main)
+    return result
+
+
+def _cut_gas(ct: WorkingCt, step: int, trunk: Mask) -> Mask:
+    """Gas with blood in it that a side of the picture cuts open, on the coarse grid: lung, not the room's air or foam.
+
+    Lung borders on the trunk nearly all round, the foam of a table on the table.
+    """
+    hu = ct.array_kji[::step, ::step, ::step]
+    measured = ct.measured_kji[::step, ::step, ::step]
+    gas = measured & (hu < constant("hu_air_below"))
+    edge = dilate(~measured, 1) if not measured.all() else np.zeros_like(measured)
+    edge[:, [0, -1]] = True
+    edge[:, :, [0, -1]] = True
+    labels, sizes = components(gas)
+    cut = np.unique(labels[edge & gas])
+    deep = erode(gas, 2)
+    near = dilate(trunk, 2)
+    result = np.zeros_like(gas)
+    boxes = ndimage.find_objects(labels)
+    for number in cut[cut > 0]:
+        box = boxes[number - 1]
+        part = labels[box] == number
+        inner = part & deep[box]
+        values = hu[box][inner if inner.any() else part]
+        if sizes[number - 1] < _FEW or float(np.mean(values < constant("hu_pure_gas_below"))) >= 0.5:
+            continue
+        wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
+        mask = labels[wide] == number
+        rim = dilate(mask, 1) & ~gas[wide] & measured[wide]
+        if rim.any() and float(near[wide][rim].mean()) > _LUNG_RIM:
+            result[box] |= part
+    return result
 
 
 def _sealed_at_the_edge(body: Mask) -> Mask:
-    """Close what the image's side faces cut open: gas that body surrounds on a face belongs inside, lung or bowel alike.
+    """Close what the image's side faces cut open: gas that body surrounds on a face belongs inside, bowel above all.
 
-    Left out of the body, the inner wall of a lung would pass for skin. CT numbers cannot tell: table foam is as light.
+    Left out of the body, the inner wall of a bowel would pass for skin.
     """
     sealed = body.copy()
     for axis in (1, 2):

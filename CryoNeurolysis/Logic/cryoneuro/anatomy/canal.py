@@ -1,4 +1,4 @@
-"""The spinal canal: the hole that bone leaves behind the vertebral bodies."""
+"""The spinal canal: a soft tube with bone all round, the vertebral bodies in front of it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,35 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import SimpleITK as sitk
 from scipy import ndimage
 
 from ..imaging import WorkingCt
-from .morphology import Mask, fill_axial_holes, percentile_by_label
+from .chain import best_chain
+from .morphology import Mask
 
-_AREA_MM2 = (90.0, 900.0)
-_CONTENT_HU = (-115.0, 75.0)
+_DEPTH_MM = (3.0, 13.0)
+"""Half the canal's smaller width, from a narrow one to a wide one; a vertebral body is deeper."""
+_CONTENT_HU = (-60.0, 75.0)
 """From epidural fat to dense cord; marrow that shows in CT is above."""
-_BODY_HU = 90.0
+_RAY_MM = 24.0
+_AZIMUTHS = 24
+_TILTS_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)
+"""Where no arch lies beside a place, one lies a little above or below it."""
+_ENCLOSED = 0.85
+_WALL_HU = 130.0
+_BODY_OVER_HU = 40.0
+_BODY_HU = 60.0
+_BODY_MM = (4.0, 18.0)
+_MIRROR_HU = (-100, 300)
+_MIRROR_MM = 30.0
+_MIRROR_BEHIND_MM = 39.0
+_MIRROR_AHEAD_MM = 24.0
+"""Farther in front lie aorta and heart, which are on one side."""
+_MIRROR_LEAST = 5
+_LIKENESS = (0.4, 0.9)
+_BEHIND_MM = (9.0, 35.0)
+_ASIDE_MM = 8.0
 _BRIDGE_MM = 25.0
 """Arches that are open over no more than about a disc and half a body are bridged."""
 _SHORTEST_MM = 25.0
@@ -24,7 +44,11 @@ _CUT_SHARE = 0.15
 _BODY_SHARE = 0.4
 """Bodies take three quarters of the spine's length; discs and weak bone take from that."""
 _RADIUS_MM = 8.0
-"""Where arches are open the canal is drawn as a disc of about the usual thoracolumbar half width."""
+"""Where no bone says more the canal is drawn as a disc of about the usual thoracolumbar half width."""
+_WIDEST_MM = 16.0
+_OVER_USUAL = 1.2
+"""Toward the foramina the canal ends where it ends above and below, a fifth more at most."""
+_END_MM = 4.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,111 +59,182 @@ class Canal:
     center_ra_mm: npt.NDArray[np.float64]
 
 
-def find_canal(ct: WorkingCt, bone_kji: Mask, bright_bone_kji: Mask, body_kji: Mask) -> Canal | None:
-    """Track the canal through the slices; None when too few closed arches are in view to trust it.
+def find_canal(ct: WorkingCt, bone_kji: Mask, body_kji: Mask) -> Canal | None:
+    """Track the canal through the slices; None when too little of it is enclosed by bone to trust it.
+
+    Places deep between bones are judged by rays that are sent to all sides and a little up and down; the best chain of
+    enclosed places with a vertebral body in front is the canal's middle. Its wall is where level rays meet bone, and where
+    they meet none, as far as above and below.
 
     Args:
-        bone_kji: filled bone, whose remaining holes are looked at.
-        bright_bone_kji: bone by brightness alone; where a slice of the canal was filled as marrow by mistake, the
-            canal is cut out of the filling again, but never out of this.
+        bone_kji: bone by its brightness, not filled.
     """
     spacing = ct.geometry.spacing_mm[0]
-    steps = max(1, round(4.5 / spacing))
-    disk = _disk(steps)
-    closed = ndimage.binary_closing(np.pad(bone_kji, ((0, 0), (steps, steps), (steps, steps))), disk[None])
-    closed = closed[:, steps:-steps, steps:-steps] | bone_kji
-    holes = fill_axial_holes(closed) & ~bone_kji
-    structure = np.zeros((3, 3, 3), bool)
-    structure[1] = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
-    core = ndimage.binary_opening(holes, _disk(max(1, round(3.0 / spacing)))[None])
-    labels, count = ndimage.label(core, structure=structure)
-    if not count:
+    # Specks of noise in weak bone would block the rays.
+    smooth = ndimage.gaussian_filter(ct.array_kji.astype(np.float32), 1.0)
+    bone_kji = bone_kji & (smooth > _WALL_HU)
+    places = _places(smooth, ct, bone_kji, body_kji)
+    if len(places) < 3:
         return None
-    index = np.arange(1, count + 1)
-    area = np.bincount(labels.ravel(), minlength=count + 1)[1:] * spacing**2
-    dark = percentile_by_label(ct.array_kji, labels.astype(np.int32), count, 30.0)[1:]
-    centers = np.array(ndimage.center_of_mass(core, labels, index))
-    middle_r = _middle_r_mm(ct, body_kji)
-    r_of = ct.geometry.ijk_to_ras[0, 3] + centers[:, 2] * spacing
-    central = np.ones(count, bool) if middle_r is None else np.abs(r_of - middle_r) < _OFF_MIDDLE_MM
-    good = central & (area > _AREA_MM2[0]) & (area < _AREA_MM2[1]) & (dark > _CONTENT_HU[0]) & (dark < _CONTENT_HU[1])
-    if good.sum() < 3:
+    enclosed, fronted = _judge(ct, bone_kji, places)
+    keep = enclosed >= _ENCLOSED
+    places, fronted = places[keep], fronted[keep]
+    if len(places) < 3:
         return None
-    good_index = index[good]
-    ra = ct.geometry.ijk_to_ras_mm(centers[good][:, ::-1])[:, :2]
-    k = np.rint(centers[good][:, 0]).astype(int)
-    body = np.array(
-        [_body_in_front(ct, labels[round(c[0])] == n, c) for n, c in zip(good_index, centers[good], strict=True)]
-    )
-    keep = _longest_chain(k, ra, body, spacing)
-    if keep.sum() < 3 or body[keep].mean() < _BODY_SHARE:
+    likeness = np.clip((_likeness(ct, places) - _LIKENESS[0]) / (_LIKENESS[1] - _LIKENESS[0]), 0.05, 1.0)
+    worth = np.where(fronted, likeness**2, 0.0)
+    worth = np.where(_has_one_behind(places, fronted, spacing), 0.2 * worth, worth)
+    chain = best_chain(places[:, 0], spacing * places[:, 1:].astype(np.float64), worth, spacing, _BRIDGE_MM, 0.7)
+    if len(chain) < 3 or fronted[chain].mean() < _BODY_SHARE:
         return None
-    slices = np.unique(k[keep])
+    slices, first = np.unique(places[chain, 0], return_index=True)
     if (slices[-1] - slices[0]) * spacing < _SHORTEST_MM:
         return None
-    known = np.array([ra[keep & (k == n)].mean(axis=0) for n in slices])
+    known = places[chain][first]
+    reach = round(_END_MM / spacing)
+    inside = np.arange(max(0, slices[0] - reach), min(len(bone_kji), slices[-1] + reach + 1))
+    middle = np.column_stack(
+        [
+            ndimage.gaussian_filter1d(np.interp(inside, slices, known[:, axis]), 6.0 / spacing, mode="nearest")
+            for axis in (1, 2)
+        ]
+    )
+    mask = _drawn(bone_kji, inside, middle, spacing) & body_kji & ct.measured_kji
     center = np.full((bone_kji.shape[0], 2), np.nan)
-    reach = round(25.0 / spacing)
-    inside = np.arange(max(0, slices[0] - reach), min(len(center), slices[-1] + reach + 1))
-    for axis in range(2):
-        smooth = ndimage.gaussian_filter1d(np.interp(inside, slices, known[:, axis]), 6.0 / spacing, mode="nearest")
-        center[inside, axis] = smooth
-    mask = np.isin(labels, good_index[keep])
-    mask = ndimage.binary_dilation(mask, _disk(max(1, round(3.0 / spacing)))[None]) & holes
-    r = ct.geometry.ijk_to_ras[0, 3] + np.arange(bone_kji.shape[2]) * spacing
-    a = ct.geometry.ijk_to_ras[1, 3] + np.arange(bone_kji.shape[1]) * spacing
-    for n in inside:
-        disc = (r[None, :] - center[n, 0]) ** 2 + (a[:, None] - center[n, 1]) ** 2 < _RADIUS_MM**2
-        mask[n] |= disc & ~bright_bone_kji[n]
-    return Canal(mask & ~bright_bone_kji & body_kji & ct.measured_kji, center)
+    center[inside] = ct.geometry.ijk_to_ras_mm(np.column_stack([middle[:, ::-1], inside]))[:, :2]
+    return Canal(mask, center)
 
 
-def _disk(radius: int) -> npt.NDArray[np.bool_]:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    result: npt.NDArray[np.bool_] = x * x + y * y <= radius * radius
-    return result
-
-
-def _middle_r_mm(ct: WorkingCt, body_kji: Mask) -> float | None:
-    """R of the body's middle, or None where the field of view cuts off a side and the middle is not known."""
-    columns = np.flatnonzero(ct.measured_kji.any(axis=(0, 1)))
-    largest = body_kji.sum(axis=(0, 1)).max()
-    for edge in (columns[0], columns[-1]):
-        if body_kji[:, :, edge].sum() > _CUT_SHARE * largest:
-            return None
-    used = np.flatnonzero(body_kji.any(axis=(0, 1)))
-    return float(ct.geometry.ijk_to_ras[0, 3] + 0.5 * (used[0] + used[-1]) * ct.geometry.spacing_mm[0])
-
-
-def _body_in_front(ct: WorkingCt, hole: npt.NDArray[np.bool_], center_kji: npt.NDArray[np.float64]) -> bool:
-    """Whether a vertebral body lies in front of a hole (j, i): marrow rings of hip or rib have no 20 mm of bone there."""
+def _places(smooth: npt.NDArray[np.float32], ct: WorkingCt, bone: Mask, body: Mask) -> npt.NDArray[np.int64]:
+    """Voxels (N, 3) k, j, i that lie deepest between bones of their slice, at the canal's depth and brightness."""
     spacing = ct.geometry.spacing_mm[0]
-    front = int(np.flatnonzero(hole.any(axis=1))[-1]) if hole.any() else round(center_kji[1])
-    i, half = round(center_kji[2]), round(8.0 / spacing)
-    start, end = front + round(2.0 / spacing), front + round(22.0 / spacing)
-    patch = ct.array_kji[round(center_kji[0]), start:end, max(0, i - half) : i + half + 1]
-    return bool(patch.size and patch.mean() > _BODY_HU)
+    i0, i1 = 0, bone.shape[2]
+    middle = _middle_i(ct, body)
+    if middle is not None:
+        reach = round((_OFF_MIDDLE_MM + _RAY_MM) / spacing)
+        i0, i1 = max(0, middle - reach), min(i1, middle + reach)
+    part = bone[:, :, i0:i1]
+    image = sitk.GetImageFromArray(part.astype(np.uint8))
+    # Slices a meter apart make a distance map of each slice by itself.
+    image.SetSpacing([spacing, spacing, 1000.0])
+    depth = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True))
+    hu = smooth[:, :, i0:i1]
+    good = (depth > _DEPTH_MM[0]) & (depth < _DEPTH_MM[1]) & (hu > _CONTENT_HU[0]) & (hu < _CONTENT_HU[1])
+    good &= body[:, :, i0:i1] & (ndimage.maximum_filter(depth, size=(1, 5, 5)) == depth)
+    found = np.argwhere(good)
+    found[:, 2] += i0
+    if middle is not None:
+        found = found[np.abs(found[:, 2] - middle) * spacing < _OFF_MIDDLE_MM]
+    return found
 
 
-def _longest_chain(
-    k: npt.NDArray[np.int64], ra: npt.NDArray[np.float64], body: npt.NDArray[np.bool_], spacing: float
+def _middle_i(ct: WorkingCt, body: Mask) -> int | None:
+    """Column of the body's middle, or None where the field of view cuts off a side and the middle is not known."""
+    columns = np.flatnonzero(ct.measured_kji.any(axis=(0, 1)))
+    across = body.sum(axis=(0, 1))
+    if any(across[edge] > _CUT_SHARE * across.max() for edge in (columns[0], columns[-1])):
+        return None
+    used = np.flatnonzero(across)
+    return int(used[0] + used[-1]) // 2
+
+
+def _judge(
+    ct: WorkingCt, bone: Mask, places: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Share of the directions in which bone is near (N,), and whether a vertebral body lies in front (N,)."""
+    spacing = ct.geometry.spacing_mm[0]
+    azimuth = 2.0 * np.pi * np.arange(_AZIMUTHS) / _AZIMUTHS
+    hit = np.zeros((len(places), _AZIMUTHS), bool)
+    steps = np.arange(spacing, _RAY_MM, spacing) / spacing
+    flat = bone.ravel()
+    n_k, n_j, n_i = bone.shape
+    for tilt in np.radians(_TILTS_DEG):
+        for column, angle in enumerate(azimuth):
+            step = np.array([np.sin(tilt), np.cos(tilt) * np.sin(angle), np.cos(tilt) * np.cos(angle)])
+            offsets = np.rint(steps[:, None] * step).astype(np.int64)
+            k = np.clip(places[:, :1] + offsets[:, 0], 0, n_k - 1)
+            j = np.clip(places[:, 1:2] + offsets[:, 1], 0, n_j - 1)
+            i = np.clip(places[:, 2:] + offsets[:, 2], 0, n_i - 1)
+            hit[:, column] |= flat[(k * n_j + j) * n_i + i].any(axis=1)
+    # In front, from where bone begins: a body is a block of bright voxels, an arch is a thin bar.
+    own = ndimage.uniform_filter(ct.array_kji.astype(np.float32), 3)
+    ahead = np.arange(0, round((_RAY_MM + _BODY_MM[1]) / spacing))
+    line_j = np.clip(places[:, 1:2] + ahead, 0, n_j - 1)
+    line = bone[places[:, :1], line_j, places[:, 2:]]
+    start = np.argmax(line, axis=1)
+    window = start[:, None] + np.arange(round(_BODY_MM[0] / spacing), round(_BODY_MM[1] / spacing))
+    body_hu = own[places[:, :1], np.clip(places[:, 1:2] + window, 0, n_j - 1), places[:, 2:]]
+    content = own[tuple(places.T)]
+    fronted = line.any(axis=1) & (body_hu.mean(axis=1) > np.maximum(content + _BODY_OVER_HU, _BODY_HU))
+    return hit.mean(axis=1), fronted
+
+
+def _likeness(ct: WorkingCt, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """How alike left and right of each place (N,) are in its slice: correlation, 0 where one side is not in view.
+
+    About the canal the spine mirrors itself, with 0.7 to 0.95; about a marrow cavity of the hip there is 0 to 0.6.
+    """
+    spacing = ct.geometry.spacing_mm[0]
+    smooth = ndimage.gaussian_filter(np.clip(ct.array_kji, *_MIRROR_HU).astype(np.float32), 3.0 / spacing)
+    out = np.arange(3.0, _MIRROR_MM, 3.0) / spacing
+    along = np.arange(-_MIRROR_BEHIND_MM, _MIRROR_AHEAD_MM, 3.0) / spacing
+    found = np.zeros(len(places))
+    shifts = np.arange(-4.5, 4.6, 1.5) / spacing
+    for n, (k, j, i) in enumerate(places):
+        rows = np.rint(j + along).astype(int)
+        rows = rows[(rows >= 0) & (rows < smooth.shape[1])]
+        for shift in shifts:
+            right, left = (np.rint(i + shift + side * out).astype(int) for side in (1, -1))
+            seen = (right < smooth.shape[2]) & (left >= 0)
+            if seen.sum() >= _MIRROR_LEAST:
+                pair = [smooth[k][np.ix_(rows, columns[seen])].ravel() for columns in (right, left)]
+                found[n] = max(found[n], np.corrcoef(*pair)[0, 1])
+    return found
+
+
+def _has_one_behind(
+    places: npt.NDArray[np.int64], fronted: npt.NDArray[np.bool_], spacing: float
 ) -> npt.NDArray[np.bool_]:
-    """The holes that follow one another up the spine with no jump, counting those with a vertebral body in front."""
-    order = np.argsort(k, kind="stable")
-    score = np.where(body, 1.0, 0.0)[order]
-    previous = np.full(len(order), -1)
-    slices, places = k[order], ra[order]
-    for n in range(len(order)):
-        gap = (slices[n] - slices[:n]) * spacing
-        step = np.linalg.norm(places[:n] - places[n], axis=1)
-        linked = (gap > 0) & (gap <= _BRIDGE_MM) & (step <= 2.0 + 0.7 * gap)
-        if linked.any():
-            best = int(np.flatnonzero(linked)[np.argmax(score[:n][linked])])
-            score[n] += score[best]
-            previous[n] = best
-    keep = np.zeros(len(order), bool)
-    n = int(np.argmax(score)) if score.max() >= 3.0 else -1
-    while n >= 0:
-        keep[order[n]] = True
-        n = int(previous[n])
-    return keep
+    """Whether another place with a body in front of it lies right behind (N,): then this one is within that body."""
+    found = np.zeros(len(places), bool)
+    for n, (k, j, i) in enumerate(places):
+        others = places[fronted & (places[:, 0] == k)]
+        behind = (j - others[:, 1]) * spacing
+        aside = np.abs(others[:, 2] - i) * spacing
+        found[n] = bool(((behind > _BEHIND_MM[0]) & (behind < _BEHIND_MM[1]) & (aside < _ASIDE_MM)).any())
+    return found
+
+
+def _drawn(bone: Mask, slices: npt.NDArray[np.int64], middle_ji: npt.NDArray[np.float64], spacing: float) -> Mask:
+    """The canal's mask from its middle (N, 2) j, i in the given slices: radii to the bone, bridged where there is none."""
+    count = 2 * _AZIMUTHS
+    angle = 2.0 * np.pi * np.arange(count) / count
+    steps = np.arange(0.5 * spacing, _WIDEST_MM, 0.5 * spacing)
+    j = middle_ji[:, :1, None] + steps / spacing * np.sin(angle)[None, :, None]
+    i = middle_ji[:, 1:, None] + steps / spacing * np.cos(angle)[None, :, None]
+    j, i = (np.clip(np.rint(v).astype(int), 0, n - 1) for v, n in ((j, bone.shape[1]), (i, bone.shape[2])))
+    hit = bone[slices[:, None, None], j, i]
+    met = hit.any(axis=2)
+    radius = np.where(met, steps[np.argmax(hit, axis=2)], np.nan)
+    # What is usual on a side, from the slices around.
+    reach = round(20.0 / spacing)
+    padded = np.pad(radius, ((reach, reach), (0, 0)), constant_values=np.nan)
+    around = np.stack([padded[n : n + len(radius)] for n in range(0, 2 * reach + 1, max(1, round(3.0 / spacing)))])
+    known = np.isfinite(around).sum(axis=0) >= 2
+    usual = np.full(radius.shape, _RADIUS_MM)
+    usual[known] = np.nanmedian(around[:, known], axis=0)
+    radius = np.fmin(radius, _OVER_USUAL * usual)
+    mask = np.zeros(bone.shape, bool)
+    half = int(np.ceil(_WIDEST_MM / spacing)) + 1
+    for n, k in enumerate(slices):
+        cj, ci = middle_ji[n]
+        box = tuple(
+            slice(max(0, round(c) - half), min(m, round(c) + half + 1))
+            for c, m in zip((cj, ci), bone.shape[1:], strict=True)
+        )
+        dj, di = (np.arange(s.start, s.stop) - c for s, c in zip(box, (cj, ci), strict=True))
+        far = np.hypot(dj[:, None], di[None, :]) * spacing
+        turn = np.arctan2(dj[:, None], di[None, :]) % (2.0 * np.pi)
+        limit = np.interp(turn, np.append(angle, 2.0 * np.pi), np.append(radius[n], radius[n, 0]))
+        mask[k][box] = far < limit
+    return mask & ~bone

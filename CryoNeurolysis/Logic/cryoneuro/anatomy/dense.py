@@ -1,106 +1,157 @@
-"""What is bright on CT: bone, vessels with contrast, metal."""
+"""What is bright on CT: bone by its cortex, soft parts by their evenness, metal, and lone calcifications."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from ..imaging import WorkingCt
 from ..knowledge import constant
-from .morphology import Mask, closed, components, dilate, fill_axial_holes, opened, percentile_by_label
+from .morphology import Mask, components, dilate, grown, opened, race, touching
 
-_VESSEL_HEIGHT_MM = 35.0
-"""A large vessel runs through several vertebrae; a vertebral body is bounded by its discs at about 30 mm."""
-_VESSEL_SPREAD_HU = 45.0
-"""Blood with contrast is even; cancellous bone is a mesh."""
-_SHELL_SHARE = 0.25
-"""An aorta touches the spine with a fifth of its wall at most; marrow is bone all round."""
-_BONE_SIZE_MM3 = 150.0
-_CORTICAL_SHARE = 0.02
-_BRANCH_MM = 15.0
-"""How far branches are followed from the even core of a vessel."""
-_MARROW_HU = 75.0
-"""Marrow is brighter than the contents of the spinal canal, in all but very fatty bone."""
-_PINHOLE_MM2 = 40.0
+_SPREAD = (1.3, 0.02)
+"""Contrast is even up to the image's noise, in parts of that noise, and a little mixing, in parts of the CT number."""
+_LEAST_NOISE_HU = 8.0
+_CORE_MM3 = 700.0
+_DARKER_HU = 80.0
+_DARKER_SHARE = 0.12
+"""Soft tissue and fat lie round blood and organs; round an even part of marrow lies more marrow."""
+_SHELL_HU = 280.0
+_SHELL_OVER_HU = 50.0
+_SHELL_SHARE = 0.15
+"""Marrow lies in cortex all round; an aorta touches the spine, or holds plaque, with a part of its wall at most."""
+_OVER_BLOOD = 1.15
+_BLOOD_MM3 = 3000.0
+_LUMEN_SHARE = 0.5
+_THICK_HU = 300.0
+_THICK_MM = 4.5
+_WALL_MM = 4.5
+"""Even cores stop short of the wall by the width of the window that judges them."""
+_BRANCH_MM = 60.0
+_LEAD = 4
+"""Blood runs on along its vessel for four voxels while bone takes one across a contact with it."""
+_MARKER_MM3 = 250.0
+_BONE_MM3 = 150.0
+_CORTICAL_SHARE = 0.03
+_LONE_MM3 = 2000.0
+_LONE_GAP_MM = 6.0
+_LONE_LONG_MM = 20.0
+_METAL_EDGE_HU = 1500.0
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """Masks on the working grid; vessel is None where no contrast was seen.
+    """Masks on the working grid.
 
-    bright_bone_kji: bone by its brightness alone, before holes were filled as marrow.
+    Attributes:
+        bone_kji: bone by its brightness alone, not filled.
+        contrast_kji: bright soft parts: blood, kidneys, spleen, bowel or bladder with contrast.
+        cores_kji: labels of their even insides; `cores` says what is known of each, label 1 first.
+        metal_kji: metal, and contrast as dense as metal.
+        calcified_kji: small bright parts away from all bone: stones, plaques, calcified nodes.
     """
 
     bone_kji: Mask
-    bright_bone_kji: Mask
-    vessel_kji: Mask | None
+    contrast_kji: Mask
+    cores_kji: npt.NDArray[np.int32]
+    cores: tuple[Core, ...]
     metal_kji: Mask
+    calcified_kji: Mask
+
+
+@dataclass(frozen=True)
+class Core:
+    """An even, bright part that lies in no shell of bone."""
+
+    label: int
+    mean_hu: float
+    volume_mm3: float
+    height_mm: float
 
 
 def find_dense(ct: WorkingCt, body_kji: Mask) -> Dense:
-    """Tell contrast vessels from bone by evenness and height, then bone from other bright parts by its cortex."""
-    spacing = ct.geometry.spacing_mm[0]
-    hu = ct.array_kji
+    """Tell bone from bright soft parts.
+
+    Soft parts start at even, bright cores that no brighter shell encloses; bone starts at marrow, which one does, and at
+    what is brighter than the blood. From there both grow through the bright voxels and meet halfway.
+    """
     inside = body_kji & ct.measured_kji
-    metal = inside & (hu > constant("hu_metal_above"))
-    cores, core_hu = _vessel_cores(ct, inside)
-    bright = inside & (hu > constant("hu_bone_above"))
-    cortex_hu = constant("hu_bone_cortical_above")
-    if cores is not None:
-        cortex_hu = max(cortex_hu, 1.3 * core_hu)
-        bright &= ~dilate(cores, 1) | (hu > cortex_hu)
-    bone = _with_cortex(bright, hu > cortex_hu, ct.geometry.voxel_volume_mm3)
-    vessel = None
-    if cores is not None:
-        lumen = inside & (hu > constant("hu_contrast_above")) & ~bone
-        vessel = cores
-        for _ in range(round(_BRANCH_MM / spacing)):
-            grown = dilate(vessel, 1) & lumen
-            if (grown == vessel).all():
-                break
-            vessel = grown | vessel
-    bone = closed(bone, max(1, round(1.5 / spacing)))
-    bright_bone = bone
-    bone = _fill_marrow(bone, ct) & inside
-    if vessel is not None:
-        bone &= ~vessel
-    return Dense(bone, bright_bone, vessel, metal)
+    hu = ct.array_kji
+    metal = _metal(hu, inside)
+    near_metal = dilate(metal, 1)
+    candidate = inside & ~near_metal
+    labels, cores, marrow = _cores(ct, candidate)
+    spacing, voxel = ct.geometry.spacing_mm[0], ct.geometry.voxel_volume_mm3
+    blood_hu = max((c.mean_hu for c in cores if c.volume_mm3 > _BLOOD_MM3), default=0.0)
+    cortex_hu = max(constant("hu_cortex_above"), _OVER_BLOOD * blood_hu)
+    # Without contrast nothing soft comes near bone, and weak cortex may be counted too.
+    bright = inside & (hu > (constant("hu_bone_above") if cores else constant("hu_bone_native_above")))
+    soft = labels > 0
+    if soft.any():
+        soft |= _mixing(candidate & (hu > max(_THICK_HU, _LUMEN_SHARE * blood_hu)), soft, spacing)
+        lumen = candidate & (hu > constant("hu_contrast_above"))
+        soft = grown(soft, lumen, round(_WALL_MM / spacing))
+        sure = _large(candidate & (hu > cortex_hu) & ~dilate(soft, 1), _MARKER_MM3 / voxel) | marrow
+        branches = lumen & (hu > _LUMEN_SHARE * blood_hu)
+        soft, bone = race(soft, sure, branches, bright, round(_BRANCH_MM / spacing), _LEAD)
+    else:
+        bone = np.zeros_like(soft)
+    rest = bright & ~bone & ~soft & ~near_metal
+    beside = touching(rest, dilate(soft, 1))
+    ours = _with_cortex(beside, hu > cortex_hu, voxel)
+    soft |= beside & ~ours
+    cortex = hu > constant("hu_cortex_above" if cores else "hu_cortex_native_above")
+    bone = _with_cortex(bone | ours | (rest & ~beside), cortex, voxel)
+    bone |= near_metal & bright & dilate(bone, 1)
+    bone, lone = _without_lone(bone, ct)
+    return Dense(bone & ~metal, soft, labels, cores, metal, lone)
 
 
-def _with_cortex(bright: Mask, cortex: Mask, voxel_mm3: float) -> Mask:
-    """Bright components that hold cortex: kidneys and spleen with contrast are bright too, but hold none."""
-    labels, sizes = components(bright)
-    count = len(sizes)
-    cortical = np.bincount(labels[cortex & (labels > 0)], minlength=count + 1)[: count + 1]
-    all_sizes = np.concatenate([[1], sizes])
-    keep = (all_sizes * voxel_mm3 >= _BONE_SIZE_MM3) & (cortical / all_sizes >= _CORTICAL_SHARE)
-    keep[0] = False
-    result: Mask = keep[labels]
-    return result
+def _metal(hu: npt.NDArray[np.int16], inside: Mask) -> Mask:
+    """Metal and its partial-volume rim: what is very bright and joins what no bone reaches."""
+    sure = inside & (hu > constant("hu_metal_above"))
+    if not sure.any():
+        return sure
+    return dilate(sure, 1) & inside & (hu > _METAL_EDGE_HU)
 
 
-def _fill_marrow(bone: Mask, ct: WorkingCt) -> Mask:
-    """Fill the holes of each axial slice that are marrow by their CT number, and pinholes; never the spinal canal."""
-    holes = fill_axial_holes(bone) & ~bone
-    structure = np.zeros((3, 3, 3), bool)
-    structure[1] = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
-    labels, count = ndimage.label(holes, structure=structure)
-    if not count:
-        return bone
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    # The rim of a hole is half bone, more so in a coarse CT; judge it by its darker part.
-    dark = percentile_by_label(ct.array_kji, labels, count, 30.0)
-    marrow = np.nan_to_num(dark, nan=-1000.0) > _MARROW_HU
-    fill = (sizes * ct.geometry.spacing_mm[0] ** 2 < _PINHOLE_MM2) | marrow
-    fill[0] = False
-    result: Mask = bone | fill[labels]
-    return result
+def _cores(ct: WorkingCt, candidate: Mask) -> tuple[npt.NDArray[np.int32], tuple[Core, ...], Mask]:
+    """Even bright cores outside bone as labels, what they are, and those inside bone (marrow)."""
+    geometry = ct.geometry
+    spacing = geometry.spacing_mm[0]
+    threshold = constant("hu_contrast_above")
+    hu = ct.array_kji.astype(np.float32)
+    size = max(3, 2 * round(2.25 / spacing) + 1)
+    mean = ndimage.uniform_filter(hu, size)
+    squares = ndimage.uniform_filter(hu * hu, size)
+    spread = np.sqrt(np.maximum(squares - mean * mean, 0.0))
+    muscle = candidate & (mean > 20.0) & (mean < 90.0)
+    noise = max(_LEAST_NOISE_HU, float(np.median(spread[muscle][::17]))) if muscle.any() else _LEAST_NOISE_HU
+    even = candidate & (mean > threshold) & (spread < _SPREAD[0] * noise + _SPREAD[1] * mean)
+    found, sizes = components(opened(even, max(1, round(1.5 / spacing))))
+    labels = np.zeros(hu.shape, np.int32)
+    marrow = np.zeros(hu.shape, bool)
+    cores: list[Core] = []
+    for number, box in enumerate(ndimage.find_objects(found, max_label=min(len(sizes), 400)), start=1):
+        volume = float(sizes[number - 1]) * geometry.voxel_volume_mm3
+        if box is None or volume < _CORE_MM3:
+            continue
+        part = found[box] == number
+        mean_hu = float(ct.array_kji[box][part].mean())
+        darker, shell = _surroundings(ct, box, part, mean_hu)
+        if shell > _SHELL_SHARE:
+            marrow[box] |= part
+        elif darker > _DARKER_SHARE:
+            cores.append(Core(len(cores) + 1, mean_hu, volume, part.shape[0] * spacing))
+            labels[box][part] = len(cores)
+    return labels, tuple(cores), marrow
 
 
-def _in_a_shell(ct: WorkingCt, box: tuple[slice, slice, slice], part: Mask) -> bool:
-    """Whether a part lies in a brighter shell: marrow lies in cortex, blood in a softer wall."""
+def _surroundings(ct: WorkingCt, box: tuple[slice, slice, slice], part: Mask, mean_hu: float) -> tuple[float, float]:
+    """Shares of what lies round a part: much darker than it, as round blood; and cortex, as round marrow."""
     reach = round(4.5 / ct.geometry.spacing_mm[0])
     wide = tuple(slice(max(0, s.start - reach), s.stop + reach) for s in box)
     solid = np.zeros(ct.array_kji[wide].shape, bool)
@@ -108,44 +159,54 @@ def _in_a_shell(ct: WorkingCt, box: tuple[slice, slice, slice], part: Mask) -> b
         slice(s.start - w.start, s.start - w.start + s.stop - s.start) for s, w in zip(box, wide, strict=True)
     )
     solid[inner] = part
-    ring = dilate(solid, reach) & ~dilate(solid, 1)
-    brighter = ct.array_kji[wide][ring] > float(ct.array_kji[box][part].mean())
-    return bool(brighter.mean() > _SHELL_SHARE)
+    ring = ct.array_kji[wide][dilate(solid, reach) & ~solid]
+    return float((ring < mean_hu - _DARKER_HU).mean()), float((ring > max(_SHELL_HU, mean_hu + _SHELL_OVER_HU)).mean())
 
 
-def _vessel_cores(ct: WorkingCt, inside: Mask) -> tuple[Mask | None, float]:
-    """Even, bright and tall parts, and their mean CT number; None where there are none."""
+def _mixing(bright: Mask, soft: Mask, spacing_mm: float) -> Mask:
+    """Thick bright parts beside even contrast: blood that is still mixing in the right heart and the great veins.
+
+    No bone is that bright over such a thickness and touches blood.
+    """
+    thick = opened(bright, round(_THICK_MM / spacing_mm))
+    reach = round(0.5 * _WALL_MM / spacing_mm)
+    return thick & touching(dilate(thick | soft, reach), soft)
+
+
+def _large(mask: Mask, voxels: float) -> Mask:
+    labels, sizes = components(mask)
+    result: Mask = (labels > 0) & (labels <= int((sizes >= voxels).sum()))
+    return result
+
+
+def _with_cortex(bright: Mask, cortex: Mask, voxel_mm3: float) -> Mask:
+    """Bright components that hold cortex."""
+    labels, sizes = components(bright)
+    count = len(sizes)
+    cortical = np.bincount(labels[cortex & (labels > 0)], minlength=count + 1)[: count + 1]
+    all_sizes = np.concatenate([[1], sizes])
+    keep = (all_sizes * voxel_mm3 >= _BONE_MM3) & (cortical / all_sizes >= _CORTICAL_SHARE)
+    keep[0] = False
+    result: Mask = keep[labels]
+    return result
+
+
+def _without_lone(bone: Mask, ct: WorkingCt) -> tuple[Mask, Mask]:
+    """Bone, and the small bright parts away from all other bone and from the picture's edge: stones and plaques."""
+    labels, sizes = components(bone)
     spacing = ct.geometry.spacing_mm[0]
-    threshold = constant("hu_contrast_above")
-    candidate = inside & (ct.array_kji > threshold) & (ct.array_kji < 1000)
-    if not candidate.any():
-        return None, 0.0
-    size = max(3, 2 * round(2.25 / spacing) + 1)
-    hu = ct.array_kji.astype(np.float32)
-    mean = ndimage.uniform_filter(hu, size)
-    hu *= hu
-    spread = np.sqrt(np.maximum(ndimage.uniform_filter(hu, size) - mean * mean, 0.0))
-    even = opened(candidate & (spread < _VESSEL_SPREAD_HU) & (mean > threshold), 1)
-    labels, sizes = components(even)
-    found = []
-    for number, box in enumerate(ndimage.find_objects(labels, max_label=min(len(sizes), 200)), start=1):
-        if box is None or sizes[number - 1] * ct.geometry.voxel_volume_mm3 < 3000.0:
-            continue
-        part = labels[box] == number
-        values = ct.array_kji[box][part]
-        tall = part.shape[0] * spacing >= _VESSEL_HEIGHT_MM
-        if tall and float(values.std()) < 0.22 * float(values.mean()) and not _in_a_shell(ct, box, part):
-            found.append((float(values.mean()), box, part))
-    if not found:
-        return None, 0.0
-    # A spleen with contrast is even and tall as well, but never as bright as the arteries.
-    brightest = max(mean_hu for mean_hu, _, _ in found)
-    cores = np.zeros_like(candidate)
-    for mean_hu, box, part in found:
-        if mean_hu > 0.7 * brightest:
-            cores[box] |= part
-    # The even cores stop short of the wall, and thin out where branches leave: grow to the wall, and not further,
-    # because the spongy inside of a vertebra next to it is as bright as blood.
-    for _ in range(max(1, round(3.0 / spacing))):
-        cores = dilate(cores, 1) & candidate & (mean > 0.6 * threshold)
-    return cores, brightest
+    small = np.concatenate([[False], sizes * ct.geometry.voxel_volume_mm3 < _LONE_MM3])
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        if small[number] and box is not None:
+            # A piece of an oblique rib is long; a stone is not.
+            small[number] = np.hypot.reduce([s.stop - s.start for s in box]) * spacing < _LONE_LONG_MM
+    main = bone & ~small[labels]
+    kept = dilate(main, round(_LONE_GAP_MM / spacing))
+    for edge in (kept[0], kept[-1], kept[:, 0], kept[:, -1], kept[:, :, 0], kept[:, :, -1]):
+        edge[:] = True
+    near = np.zeros(len(small), bool)
+    near[np.unique(labels[kept])] = True
+    lone = small & ~near
+    lone[0] = False
+    result: Mask = lone[labels]
+    return bone & ~result, result

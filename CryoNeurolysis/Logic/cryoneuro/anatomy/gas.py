@@ -1,51 +1,135 @@
-"""Gas inside the body: lungs on both sides, and gas in bowel and airways."""
+"""Gas inside the body: lungs on both sides, airway, gas in bowel; and fluid beside the lungs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 
 from ..imaging import WorkingCt
 from ..knowledge import constant
-from .morphology import Mask, closed, components, erode
+from .morphology import Mask, closed, components, dilate, erode, opened, touching
 
 _LUNG_MIN_ML = 40.0
-_PURE_GAS_HU = -960.0
-"""Parenchyma keeps blood in it and stays above; free gas does not."""
+_CUT_LUNG_MIN_ML = 3.0
+"""Of a lung that the first or last slice cuts, less may be left."""
+_WALL_MM = 3.0
+_AIRWAY_HU = -900.0
+"""Free gas with its partial volume; parenchyma of all but a very emphysematous lung is above."""
+_AIRWAY_ML = (1.5, 90.0)
+_AIRWAY_HEIGHT_MM = 25.0
+_AIRWAY_OFF_MIDDLE_MM = 40.0
+_FLUID_HU = (-8.0, 28.0)
+"""Below muscle, blood and liver, above fat."""
+_FLUID_MIN_ML = 25.0
+_FLUID_AT_LUNG = 0.12
 
 
 @dataclass(frozen=True, eq=False)
 class Gas:
-    """Masks on the working grid."""
+    """Masks on the working grid; fluid_kji is fluid that lies against the lung, in the pleura or the pericardium."""
 
     lung_left_kji: Mask
     lung_right_kji: Mask
+    airway_kji: Mask
     other_kji: Mask
+    fluid_kji: Mask
 
 
 def find_gas(ct: WorkingCt, body_kji: Mask) -> Gas:
-    """Tell lung from other gas by size and by how much of it is free of blood, then left from right."""
+    """Tell lung from other gas by how much of it is free of blood, then the airway by its place, then left from right."""
+    spacing = ct.geometry.spacing_mm[0]
     inside = body_kji & ct.measured_kji & (ct.array_kji < constant("hu_air_below"))
     labels, sizes = components(inside)
-    millilitre = ct.geometry.voxel_volume_mm3 / 1000.0
+    milliliter = ct.geometry.voxel_volume_mm3 / 1000.0
+    pure_below = constant("hu_pure_gas_below")
     lung = np.zeros_like(inside)
-    for number, size in enumerate(sizes[:60], start=1):
-        if size * millilitre < _LUNG_MIN_ML:
-            break
-        part = labels == number
+    boxes = ndimage.find_objects(labels, max_label=60)
+    for number, (size, box) in enumerate(zip(sizes[:60], boxes, strict=False), start=1):
+        volume = size * milliliter
+        cut = box[0].start == 0 or box[0].stop == labels.shape[0]
+        if volume < (_CUT_LUNG_MIN_ML if cut else _LUNG_MIN_ML):
+            continue
+        part = labels[box] == number
         # Judged by its inside: at the wall gas and lung alike are mixed with tissue.
-        inside_part = erode(part, max(1, round(3.0 / ct.geometry.spacing_mm[0])))
-        values = ct.array_kji[inside_part if inside_part.any() else part]
-        pure = float(np.mean(values < _PURE_GAS_HU))
-        if pure < 0.5:
-            lung |= part
-    other = inside & ~lung
-    lung = closed(lung, max(1, round(4.5 / ct.geometry.spacing_mm[0]))) & body_kji & ~other
+        inner = erode(np.pad(part, 3), max(1, round(_WALL_MM / spacing)))[3:-3, 3:-3, 3:-3]
+        if volume < _LUNG_MIN_ML and not inner.any():
+            continue
+        values = ct.array_kji[box][inner if inner.any() else part]
+        few, half = np.percentile(values, (25, 50))
+        # Stool and foam hold much that is nearly free of everything and much that is not.
+        if half > pure_below and (volume >= _LUNG_MIN_ML or few > pure_below + 30.0):
+            lung[box] |= part
     middle = _midline_ras_mm(ct, body_kji, lung)
-    r = ct.geometry.ijk_to_ras[0, 3] + np.arange(lung.shape[2]) * ct.geometry.spacing_mm[0]
-    left_side = (r < middle)[None, None, :]
-    return Gas(lung & left_side, lung & ~left_side, other)
+    r = ct.geometry.ijk_to_ras[0, 3] + np.arange(lung.shape[2]) * spacing
+    airway = _airway(ct, inside & (lung | _central(inside, r, middle)), r, middle, lung)
+    other = inside & ~lung & ~airway
+    lung &= ~airway
+    lung = closed(lung, max(1, round(4.5 / spacing))) & body_kji & ~other & ~airway
+    left = np.broadcast_to(r < middle, lung.shape)
+    return Gas(lung & left, lung & ~left, airway, other, _fluid(ct, body_kji, lung))
+
+
+def _central(mask: Mask, r: npt.NDArray[np.float64], middle: float) -> Mask:
+    near: Mask = mask & (np.abs(r - middle) < _AIRWAY_OFF_MIDDLE_MM)
+    return near
+
+
+def _airway(ct: WorkingCt, gas: Mask, r: npt.NDArray[np.float64], middle: float, lung: Mask) -> Mask:
+    """Trachea and main bronchi: free gas near the middle that runs along the body above or between the lungs."""
+    if not lung.any():
+        return np.zeros_like(gas)
+    spacing = ct.geometry.spacing_mm[0]
+    milliliter = ct.geometry.voxel_volume_mm3 / 1000.0
+    k = np.flatnonzero(lung.any(axis=(1, 2)))
+    tube = opened(gas & (ct.array_kji < _AIRWAY_HU), 1)
+    tube[: k[0] + (k[-1] - k[0]) // 3] = False
+    labels, sizes = components(tube)
+    found = np.zeros_like(gas)
+    for number, box in enumerate(ndimage.find_objects(labels, max_label=min(30, len(sizes))), start=1):
+        if box is None or not _AIRWAY_ML[0] <= sizes[number - 1] * milliliter <= _AIRWAY_ML[1]:
+            continue
+        part = labels[box] == number
+        center_r = float(r[box[2]][np.nonzero(part)[2]].mean())
+        high = part.shape[0] * spacing
+        if high >= _AIRWAY_HEIGHT_MM and abs(center_r - middle) < _AIRWAY_OFF_MIDDLE_MM:
+            found[box] |= part
+    return dilate(found, 1) & gas
+
+
+def _fluid(ct: WorkingCt, body: Mask, lung: Mask) -> Mask:
+    """Even parts of the density of water that lie against the lung with much of their surface."""
+    none = np.zeros_like(lung)
+    if not lung.any():
+        return none
+    spacing = ct.geometry.spacing_mm[0]
+    used = np.flatnonzero(lung.any(axis=(1, 2)))
+    k = slice(int(used[0]), int(used[-1]) + 1)
+    none[k] = _fluid_beside(ct.array_kji[k], body[k] & ct.measured_kji[k], lung[k], spacing)
+    return none
+
+
+def _fluid_beside(hu: npt.NDArray[np.int16], inside: Mask, lung: Mask, spacing: float) -> Mask:
+    smooth = ndimage.gaussian_filter(hu.astype(np.float32), 3.0 / spacing)
+    water = inside & (smooth > _FLUID_HU[0]) & (smooth < _FLUID_HU[1])
+    # Where lung and tissue mix the average passes through water's; the core of a fluid is thicker than that.
+    core = opened(water, max(1, round(4.5 / spacing)))
+    beside = dilate(lung, max(1, round(6.0 / spacing)))
+    core = touching(core, beside)
+    labels, sizes = components(core)
+    found = np.zeros_like(lung)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None or sizes[number - 1] * spacing**3 / 1000.0 < _FLUID_MIN_ML:
+            continue
+        part = np.pad(labels[box] == number, 1)
+        shell = part & ~erode(part, 1)
+        share = float(np.pad(beside[box], 1)[shell].mean())
+        if share > _FLUID_AT_LUNG:
+            found[box] |= part[1:-1, 1:-1, 1:-1]
+    result: Mask = dilate(found, 1) & water
+    return result
 
 
 def _midline_ras_mm(ct: WorkingCt, body_kji: Mask, lung_kji: Mask) -> float:

@@ -14,7 +14,22 @@ from ..imaging import LabelMap, label_on_grid
 from ..knowledge import load_records
 from ..model import AnatomyError, Structure, StructureRole, VolumeGeometry
 
-_COMPUTED = ("body", "skin", "bone", "gas", "unmeasured", "vessel_contrast")
+_COMPUTED = (
+    "body",
+    "skin",
+    "bone",
+    "metal",
+    "streaks",
+    "calcified",
+    "gas",
+    "airway",
+    "apart",
+    "fluid_beside_lung",
+    "unmeasured",
+    "vessel_contrast",
+    "vessel_branches",
+    "contrast_organ",
+)
 """Segments of a case of this program that are found anew in every CT; imported, the body would be a thing to avoid."""
 
 

@@ -9,7 +9,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..model import Anatomy, AnatomyError
+from .chain import best_chain
 from .morphology import Mask
+
+_AORTA_OFF_MM = 60.0
+_AORTA_BRIDGE_MM = 45.0
 
 
 def union_of(anatomy: Anatomy, group: str) -> Mask | None:
@@ -82,37 +86,54 @@ def aorta_course(anatomy: Anatomy) -> AortaCourse:
         )
     canal = canal_centers_ra_mm(anatomy)
     spacing = anatomy.geometry.spacing_mm[0]
-    rows = []
-    previous: npt.NDArray[np.float64] | None = None
+    slices, centers, radii, worth = [], [], [], []
     for k in range(vessel.shape[0]):
         if np.isnan(canal[k, 0]) or not vessel[k].any():
             continue
-        parts, count = ndimage.label(_round_part(vessel[k], spacing))
-        best = None
+        parts, count = ndimage.label(round_part(vessel[k], spacing))
         for number in range(1, count + 1):
             j, i = np.nonzero(parts == number)
             center = anatomy.geometry.ijk_to_ras_mm([i.mean(), j.mean(), k])[0, :2]
             radius = float(np.sqrt(len(i) * spacing**2 / np.pi))
             forward, across = center[1] - canal[k, 1], center[0] - canal[k, 0]
-            if not (5.0 < radius < 32.0 and 10.0 < forward < 95.0 and -60.0 < across < 35.0):
-                continue
-            # In front of the body and a little left is where it lies; then it goes on from slice to slice.
-            cost = np.hypot(across + 12.0, forward - 45.0)
-            if previous is not None:
-                cost = 0.3 * cost + 3.0 * np.linalg.norm(center - previous)
-            if best is None or cost < best[0]:
-                best = (cost, center, radius)
-        if best is not None and (previous is None or np.linalg.norm(best[1] - previous) < 12.0):
-            previous = best[1]
-            rows.append((k, best[1], best[2]))
+            if 5.0 < radius < 32.0 and 10.0 < forward < 95.0 and -60.0 < across < 35.0:
+                slices.append(k)
+                centers.append(center)
+                radii.append(radius)
+                # In front of the body and a little left is where it lies.
+                worth.append(max(0.1, 1.0 - float(np.hypot(across + 12.0, forward - 45.0)) / _AORTA_OFF_MM))
+    chain = best_chain(
+        np.array(slices, dtype=np.int64),
+        np.array(centers, dtype=np.float64).reshape(-1, 2),
+        np.array(worth, dtype=np.float64),
+        spacing,
+        _AORTA_BRIDGE_MM,
+        1.5,
+    )
+    rows = [(slices[n], centers[n], radii[n]) for n in chain]
     if len(rows) * spacing < 20.0:
         raise AnatomyError("The aorta could not be followed in front of the spine; give the nerve course as points.")
     return AortaCourse(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
 
 
-def _round_part(mask: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.bool_]:
+def without_flaps(mask: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.bool_]:
+    """A slice's (j, i) vessel with the flap of a dissection or a thin plaque closed: gaps of up to 6 mm."""
+    steps = max(1, round(3.0 / spacing_mm))
+    result: npt.NDArray[np.bool_] = ndimage.binary_closing(np.pad(mask, steps), _disc(steps))[
+        steps:-steps, steps:-steps
+    ]
+    return result
+
+
+def round_part(mask: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.bool_]:
     """The slice's vessel without its branches: an opening by a disc of 4 mm."""
-    steps = max(1, round(4.0 / spacing_mm))
+    result: npt.NDArray[np.bool_] = ndimage.binary_opening(
+        without_flaps(mask, spacing_mm), _disc(max(1, round(4.0 / spacing_mm)))
+    )
+    return result
+
+
+def _disc(steps: int) -> npt.NDArray[np.bool_]:
     y, x = np.mgrid[-steps : steps + 1, -steps : steps + 1]
-    result: npt.NDArray[np.bool_] = ndimage.binary_opening(mask, x * x + y * y <= steps * steps)
+    result: npt.NDArray[np.bool_] = x * x + y * y <= steps * steps
     return result

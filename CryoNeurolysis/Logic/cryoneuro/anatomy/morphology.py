@@ -11,7 +11,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def _image(mask: Mask) -> sitk.Image:
-    return sitk.GetImageFromArray(mask.astype(np.uint8))
+    return sitk.GetImageFromArray(np.ascontiguousarray(mask).view(np.uint8))
 
 
 def _mask(image: sitk.Image) -> Mask:
@@ -19,16 +19,36 @@ def _mask(image: sitk.Image) -> Mask:
     return result
 
 
+def _where(mask: Mask, margin: int) -> tuple[slice, slice, slice] | None:
+    """The box of what is set and a margin: morphology elsewhere would take time for nothing."""
+    box = []
+    for axis in range(3):
+        used = np.flatnonzero(mask.any(axis=tuple(n for n in range(3) if n != axis)))
+        if not len(used):
+            return None
+        box.append(slice(max(0, int(used[0]) - margin), int(used[-1]) + margin + 1))
+    return box[0], box[1], box[2]
+
+
 def dilate(mask: Mask, voxels: int) -> Mask:
     """Dilation by a ball."""
-    return _mask(sitk.BinaryDilate(_image(mask), [voxels] * 3, sitk.sitkBall)) if voxels > 0 else mask
+    box = _where(mask, voxels)
+    if voxels <= 0 or box is None:
+        return mask
+    result = np.zeros_like(mask)
+    result[box] = _mask(sitk.BinaryDilate(_image(mask[box]), [voxels] * 3, sitk.sitkBall))
+    return result
 
 
 def erode(mask: Mask, voxels: int) -> Mask:
     """Erosion by a ball; what lies outside the grid counts as inside."""
-    if voxels <= 0:
+    # With a margin the box's faces are set at the grid's faces only, where they count as going on.
+    box = _where(mask, voxels)
+    if voxels <= 0 or box is None:
         return mask
-    return _mask(sitk.BinaryErode(_image(mask), [voxels] * 3, sitk.sitkBall, 0.0, 1.0, False))
+    result = np.zeros_like(mask)
+    result[box] = _mask(sitk.BinaryErode(_image(mask[box]), [voxels] * 3, sitk.sitkBall, 0.0, 1.0, False))
+    return result
 
 
 def opened(mask: Mask, voxels: int) -> Mask:
@@ -38,8 +58,20 @@ def opened(mask: Mask, voxels: int) -> Mask:
 
 def closed(mask: Mask, voxels: int) -> Mask:
     """Closing by a ball, safe at the border."""
-    image = sitk.BinaryMorphologicalClosing(_image(mask), [voxels] * 3, sitk.sitkBall, 1.0, True)
-    return _mask(image) | mask
+    box = _where(mask, 0)
+    if voxels <= 0 or box is None:
+        return mask
+    result = mask.copy()
+    result[box] |= _mask(sitk.BinaryMorphologicalClosing(_image(mask[box]), [voxels] * 3, sitk.sitkBall, 1.0, True))
+    return result
+
+
+def closed_along(mask: Mask, axis: int, voxels: int) -> Mask:
+    """Closing by a line of 2 voxels + 1 along an array axis, safe at the border."""
+    size = 2 * voxels + 1
+    wide = ndimage.maximum_filter1d(mask.view(np.uint8), size, axis, mode="constant")
+    result: Mask = mask | ndimage.minimum_filter1d(wide, size, axis, mode="nearest").view(bool)
+    return result
 
 
 def components(mask: Mask) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
@@ -56,6 +88,49 @@ def largest(mask: Mask) -> Mask:
     """The largest connected component; empty in, empty out."""
     labels, _ = components(mask)
     result: Mask = labels == 1
+    return result
+
+
+def grown(mask: Mask, within: Mask, steps: int) -> Mask:
+    """The mask grown by face neighbors within another mask, step by step."""
+    nowhere = np.zeros_like(mask)
+    return race(mask, nowhere, within, nowhere, steps)[0]
+
+
+def race(
+    first: Mask, second: Mask, first_within: Mask, second_within: Mask, steps: int, lead: int = 1
+) -> tuple[Mask, Mask]:
+    """Two masks grown step by step, each within its own mask; a voxel is the one's that comes first, at a tie the first's.
+
+    The first takes `lead` steps while the second takes one. Only the fronts are looked at, so the time goes with the
+    voxels that are reached, not with the picture's size.
+    """
+    shape = np.array(first.shape) + 2
+    owner = np.pad(np.where(first, 1, np.where(second, 2, 0)).astype(np.uint8), 1).ravel()
+    free = [np.pad(w & ~first & ~second, 1).ravel() for w in (first_within, second_within)]
+    steps_of = np.array([1, shape[2], shape[1] * shape[2]])
+    neighbors = np.concatenate([steps_of, -steps_of])
+    fronts = [np.flatnonzero(owner == 1), np.flatnonzero(owner == 2)]
+    for _ in range(steps):
+        for n in (*[0] * lead, 1):
+            near = (fronts[n][:, None] + neighbors).ravel()
+            near = near[free[n][near]]
+            near = np.unique(near[owner[near] == 0])
+            owner[near] = n + 1
+            fronts[n] = near
+        if not len(fronts[0]) and not len(fronts[1]):
+            break
+    inner = owner.reshape(shape)[1:-1, 1:-1, 1:-1]
+    return inner == 1, inner == 2
+
+
+def touching(mask: Mask, other: Mask) -> Mask:
+    """The connected components of a mask that share a voxel with another mask."""
+    labels, sizes = components(mask)
+    touched = np.zeros(len(sizes) + 1, bool)
+    touched[np.unique(labels[other & mask])] = True
+    touched[0] = False
+    result: Mask = touched[labels]
     return result
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from ..imaging import LabelMap, WorkingCt, working_ct
+from ..knowledge import load_records
 from ..model import (
     Anatomy,
     AnatomyError,
@@ -21,13 +23,16 @@ from ..model import (
     never_cancelled,
     no_progress,
 )
-from .body import find_body
+from .body import Body, find_body
 from .canal import find_canal
 from .dense import find_dense
 from .gas import find_gas
 from .labels import check_fit, structures_from_labels
-from .landmarks import aorta_course
+from .landmarks import aorta_course, round_part, without_flaps
+from .marrow import filled
+from .streaks import streak_zone
 from .tissue import tissue_map
+from .vessels import find_vessels, typical_diameter_mm
 
 DEFAULT_GRID_MM = 1.5
 
@@ -39,7 +44,7 @@ def segment(
     progress: Progress = no_progress,
     cancelled: Cancelled = never_cancelled,
 ) -> Anatomy:
-    """Segment skin, bone, gas, lungs, contrast vessels, spinal canal, fat and muscle, and add imported structures.
+    """Segment skin, bone, metal, gas, lungs, airway, contrast vessels, spinal canal, fat and muscle; add imported structures.
 
     An imported structure replaces the computed one of the same group; nothing is guessed: a vessel without contrast
     or a canal without closed arches is simply not in the result, and `notes` say so.
@@ -62,15 +67,22 @@ def segment(
     step(0.0, "Resampling to the working grid")
     working = working_ct(ct, grid_mm)
     step(0.1, "Finding the skin")
-    body = find_body(working)
-    working, body = _cropped(working, body)
-    step(0.3, "Finding lungs and gas")
+    working, whole = _cropped(working, find_body(working))
+    body = whole.body_kji
+    step(0.2, "Finding lungs and gas")
     gas = find_gas(working, body)
-    step(0.45, "Finding bone and contrast vessels")
+    step(0.4, "Finding bone and contrast")
     dense = find_dense(working, body)
-    step(0.7, "Finding the spinal canal")
-    canal = find_canal(working, dense.bone_kji, dense.bright_bone_kji, body)
-    bone = dense.bone_kji if canal is None else dense.bone_kji & ~canal.mask_kji
+    step(0.6, "Finding the spinal canal")
+    canal = find_canal(working, dense.bone_kji, body)
+    canal_kji = canal.mask_kji if canal is not None else np.zeros_like(body)
+    step(0.7, "Filling bone, naming vessels")
+    air = gas.lung_left_kji | gas.lung_right_kji | gas.airway_kji | gas.other_kji
+    spacing = working.geometry.spacing_mm[0]
+    bone = filled(dense.bone_kji | dense.metal_kji, canal_kji | dense.contrast_kji | air | ~body, spacing)
+    bone &= ~canal_kji & ~dense.metal_kji & working.measured_kji
+    vessels = find_vessels(working, dense, None if canal is None else canal.center_ra_mm)
+    streaks = streak_zone(working, body, bone | dense.contrast_kji | air, dense.metal_kji)
     notes: list[str] = list(ct.warnings)
 
     def computed(
@@ -82,25 +94,48 @@ def segment(
     if not working.measured_kji.all():
         text = "Outside the scanner's field of view"
         found.append(computed("unmeasured", "unmeasured", ~working.measured_kji, text, "high", StructureRole.PASS))
+    if whole.apart_kji.any():
+        text = "Solid, but apart from the body: table, pads, tubes, arms"
+        found.append(computed("apart", "apart", whole.apart_kji, text, "medium", StructureRole.PASS))
     for name, group, mask, method, confidence, absent in (
-        ("bone", "bone", bone, "CT number and cortex", "medium", "No bone was seen."),
+        ("bone", "bone", bone, "CT number, cortex, and what it encloses", "medium", "No bone was seen."),
+        ("metal", "metal", dense.metal_kji, "CT number above all bone", "high", ""),
+        ("calcified", "other", dense.calcified_kji, "Small, bright, away from bone: stone or plaque", "low", ""),
         ("lung_left", "lung", gas.lung_left_kji, "Air with blood in it, left", "high", ""),
         ("lung_right", "lung", gas.lung_right_kji, "Air with blood in it, right", "high", ""),
+        ("airway", "trachea", gas.airway_kji, "Free air that runs between the lungs", "medium", ""),
         ("gas", "gas", gas.other_kji, "Gas that is not lung", "medium", ""),
+        ("fluid_beside_lung", "pleural_fluid", gas.fluid_kji, "Density of water against the lung", "low", ""),
         (
             "vessel_contrast",
             "vessel",
-            dense.vessel_kji,
-            "Even contrast over several vertebrae",
+            None if vessels is None else vessels.great_kji,
+            "Even contrast over several vertebrae: heart and great vessels",
             "medium",
             "No vessel with contrast was seen; vessels are unknown.",
         ),
         (
-            "spinal_canal",
-            "spinal_canal",
-            None if canal is None else canal.mask_kji,
-            "Hole behind the vertebral bodies, tracked through the slices",
+            "vessel_branches",
+            "vessel",
+            None if vessels is None else vessels.branches_kji,
+            "Contrast that goes on from the great vessels",
             "low",
+            "",
+        ),
+        (
+            "contrast_organ",
+            "other",
+            dense.contrast_kji if vessels is None else vessels.organs_kji,
+            "Bright and soft, but no vessel: kidney, spleen, bowel or bladder with contrast",
+            "low",
+            "",
+        ),
+        (
+            "spinal_canal",
+            "spinal_canal",
+            canal_kji,
+            "Soft tube with bone all round and vertebral bodies in front",
+            "medium",
             "The spinal canal was not found from the bone; it is unknown.",
         ),
     ):
@@ -108,15 +143,20 @@ def segment(
             found.append(computed(name, group, mask, method, confidence))
         elif absent:
             notes.append(absent)
+    if streaks.any():
+        text = "CT numbers spoiled by metal in the slice"
+        found.append(computed("streaks", "streaks", streaks, text, "low", StructureRole.PASS))
     if dense.metal_kji.any():
-        notes.append("Metal or very dense contrast is in view; CT numbers near it are not to be trusted.")
+        notes.append(
+            "Metal, or contrast as dense as metal, is in view; CT numbers near it are not to be trusted (structure 'streaks')."
+        )
     step(0.8, "Adding imported structures")
     if labels is not None:
         imported, more = structures_from_labels(labels, working.geometry)
         check_fit(imported, working.array_kji, labels.source)
         notes.extend(more)
         found = _merged(found, imported)
-    found = _with_aorta(working.geometry, found)
+    found = [_with_diameter(s, spacing) for s in _with_aorta(working.geometry, found)]
     step(0.9, "Drawing the tissue map")
     tissue = tissue_map(working, body, tuple(found))
     step(1.0, "Anatomy done")
@@ -127,21 +167,34 @@ def _with_aorta(geometry: VolumeGeometry, found: list[Structure]) -> list[Struct
     """Name the aorta within the contrast vessels where it can be followed in front of the spine."""
     if any(s.group == "aorta" for s in found):
         return found
-    vessels = next((s for s in found if s.name == "vessel_contrast"), None)
-    if vessels is None:
+    vessels = [s for s in found if s.name in ("vessel_contrast", "vessel_branches")]
+    if not vessels:
         return found
     scratch = Anatomy(geometry, TissueMap(np.zeros(geometry.shape_kji, np.uint8)), tuple(found))
     try:
         course = aorta_course(scratch)
     except AnatomyError:
         return found
-    n = geometry.shape_kji
-    r = geometry.ijk_to_ras[0, 3] + np.arange(n[2]) * geometry.spacing_mm[0]
-    a = geometry.ijk_to_ras[1, 3] + np.arange(n[1]) * geometry.spacing_mm[1]
-    aorta = np.zeros(n, bool)
-    for k, center, radius in zip(course.k, course.center_ra_mm, course.radius_mm, strict=True):
-        near = (r[None, :] - center[0]) ** 2 + (a[:, None] - center[1]) ** 2 < (1.25 * radius) ** 2
-        aorta[k] = vessels.mask_kji[k] & near
+    spacing = geometry.spacing_mm[0]
+    aorta = np.zeros(geometry.shape_kji, bool)
+    for k, center in zip(course.k, course.center_ra_mm, strict=True):
+        blood = np.logical_or.reduce([s.mask_kji[k] for s in vessels])
+        parts, _ = ndimage.label(round_part(blood, spacing))
+        i, j, _ = geometry.ras_to_ijk([*center, 0.0])[0]
+        # The center of a crescent lies outside of it: the part nearest to it.
+        where = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+        own = parts == parts[tuple(where[:, round(j), round(i)])]
+        aorta[k] = ndimage.binary_dilation(own) & without_flaps(blood, spacing)
+    # Where a slice of the course is missing the vessel touches another one: a disc as wide as above and below cuts it out.
+    r, a = (geometry.ijk_to_ras[n, 3] + np.arange(geometry.shape_kji[2 - n]) * spacing for n in (0, 1))
+    for k in np.setdiff1d(np.arange(course.k[0], course.k[-1]), course.k):
+        center = [np.interp(k, course.k, course.center_ra_mm[:, n]) for n in (0, 1)]
+        reach = float(np.interp(k, course.k, course.radius_mm)) + spacing
+        near = (r[None, :] - center[0]) ** 2 + (a[:, None] - center[1]) ** 2 < reach**2
+        aorta[k] = without_flaps(np.logical_or.reduce([s.mask_kji[k] for s in vessels]), spacing) & near
+    for structure in found:
+        if structure.group in ("bone", "spinal_canal"):
+            aorta &= ~structure.mask_kji
     text = "The contrast vessel in front of the spine, followed from slice to slice"
     named = Structure(
         "aorta",
@@ -153,27 +206,39 @@ def _with_aorta(geometry: VolumeGeometry, found: list[Structure]) -> list[Struct
         "medium",
         diameter_mm=float(2.0 * np.median(course.radius_mm)),
     )
-    rest = replace(vessels, mask_kji=vessels.mask_kji & ~aorta)
-    return [rest if s is vessels else s for s in found] + [named]
+    kept = [replace(s, mask_kji=s.mask_kji & ~aorta) if s.group == "vessel" else s for s in found]
+    return [s for s in kept if s.group != "vessel" or s.mask_kji.any()] + [named]
 
 
 _MARGIN_MM = 9.0
 """Air kept round the body, so that skin is seen to meet it."""
 
 
-def _cropped(ct: WorkingCt, body: np.ndarray) -> tuple[WorkingCt, np.ndarray]:
+def _cropped(ct: WorkingCt, body: Body) -> tuple[WorkingCt, Body]:
     """The part of the working grid that holds the body: the rest is air and costs time and memory."""
     margin = round(_MARGIN_MM / ct.geometry.spacing_mm[0])
     box = []
     for axis in range(3):
-        used = np.flatnonzero(body.any(axis=tuple(n for n in range(3) if n != axis)))
-        box.append(slice(max(0, used[0] - margin), min(body.shape[axis], used[-1] + margin + 1)))
+        used = np.flatnonzero(body.body_kji.any(axis=tuple(n for n in range(3) if n != axis)))
+        box.append(slice(max(0, used[0] - margin), min(body.body_kji.shape[axis], used[-1] + margin + 1)))
     k, j, i = box
     matrix = ct.geometry.ijk_to_ras.copy()
     matrix[:3, 3] = ct.geometry.ijk_to_ras_mm([i.start, j.start, k.start])[0]
     array = ct.array_kji[k, j, i].copy()
     geometry = VolumeGeometry((array.shape[0], array.shape[1], array.shape[2]), matrix)
-    return WorkingCt(array, ct.measured_kji[k, j, i].copy(), geometry), body[k, j, i].copy()
+    inner = Body(body.body_kji[k, j, i].copy(), body.apart_kji[k, j, i].copy())
+    return WorkingCt(array, ct.measured_kji[k, j, i].copy(), geometry), inner
+
+
+_BLOOD_GROUPS = frozenset(r["group"] for r in load_records("label_groups") if r["tissue"] == "blood") - {"heart"}
+
+
+def _with_diameter(structure: Structure, spacing_mm: float) -> Structure:
+    """A vessel with its usual diameter: from 3 mm on, blood keeps the tissue beside it warm."""
+    if structure.group not in _BLOOD_GROUPS or structure.diameter_mm is not None:
+        return structure
+    diameter_mm = typical_diameter_mm(structure.mask_kji, spacing_mm)
+    return structure if diameter_mm is None or diameter_mm <= 0 else replace(structure, diameter_mm=diameter_mm)
 
 
 def _merged(computed: list[Structure], imported: tuple[Structure, ...]) -> list[Structure]:
@@ -190,7 +255,7 @@ def _merged(computed: list[Structure], imported: tuple[Structure, ...]) -> list[
     for structure in computed:
         if structure.group in groups and structure.group == "spinal_canal":
             continue
-        if structure.group in ("bone", "vessel", "gas"):
+        if structure.group in ("bone", "vessel", "gas", "other", "pleural_fluid", "trachea"):
             mask = structure.mask_kji & ~claimed
             kept.append(replace(structure, mask_kji=mask))
         else:

@@ -21,6 +21,7 @@ from ..model import (
 )
 from .dicom import is_dicom, read_dicom_folder, scan_folder, series_text
 from .nifti import nifti_nonfinite
+from .padding import padded_columns
 from .sitk_bridge import from_sitk
 
 NO_DATA_HU = -2048
@@ -141,4 +142,7 @@ def _checked_hu(array: npt.NDArray[Any], source: Path | str) -> tuple[npt.NDArra
     # Scanner padding comes as -2000, -2048, -3024 ...; noise in air may fall a little under -1024.
     hu[hu < -1100] = NO_DATA_HU
     np.maximum(hu, -1024, out=hu, where=hu != NO_DATA_HU)
+    padded = padded_columns(hu)
+    if padded is not None:
+        hu[:, padded] = NO_DATA_HU
     return hu, warnings
