@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .morphology import Mask, closed, closed_along, dilate, fill_axial_holes
+from .morphology import Mask, closed, closed_along, closed_in_slices, fill_axial_holes, grown
 
 _CLOSE_MM = 4.5
 """Cortex that is thin, or crossed by vessels, shows gaps of this width."""
@@ -25,7 +25,8 @@ def filled(bone_kji: Mask, closed_to_kji: Mask, spacing_mm: float) -> Mask:
         closed_to_kji: what is known not to be bone: the spinal canal, blood, gas.
     """
     reach = max(1, round(_CLOSE_MM / spacing_mm))
-    shell = closed(bone_kji, reach) & ~closed_to_kji | bone_kji
+    # Within slices only: across them discs would close as well.
+    shell = closed_in_slices(bone_kji, reach) & ~closed_to_kji | bone_kji
     in_axial = fill_axial_holes(shell)
     capped = np.pad(shell, ((1, 1), (0, 0), (0, 0)))
     capped[0], capped[-1] = in_axial[0], in_axial[-1]
@@ -37,7 +38,7 @@ def filled(bone_kji: Mask, closed_to_kji: Mask, spacing_mm: float) -> Mask:
     cavity = (votes >= _VOTES) & ~shell & ~closed_to_kji
     near = round(_DEEP_MM / spacing_mm)
     small = (closed(bone_kji, 1) | _between(bone_kji, reach, 2) | _between(bone_kji, near, 3)) & ~closed_to_kji
-    result: Mask = bone_kji | small | cavity | (dilate(cavity, reach) & shell)
+    result: Mask = bone_kji | small | cavity | (grown(cavity, shell, reach))
     return result
 
 

@@ -66,6 +66,18 @@ def closed(mask: Mask, voxels: int) -> Mask:
     return result
 
 
+def closed_in_slices(mask: Mask, voxels: int) -> Mask:
+    """Closing by a disk in each axial slice, safe at the border."""
+    box = _where(mask, 0)
+    if voxels <= 0 or box is None:
+        return mask
+    result = mask.copy()
+    result[box] |= _mask(
+        sitk.BinaryMorphologicalClosing(_image(mask[box]), [voxels, voxels, 0], sitk.sitkBall, 1.0, True)
+    )
+    return result
+
+
 def closed_along(mask: Mask, axis: int, voxels: int) -> Mask:
     """Closing by a line of 2 voxels + 1 along an array axis, safe at the border."""
     size = 2 * voxels + 1

@@ -12,8 +12,16 @@ from ..knowledge import NerveRecord, nerve
 from ..model import Anatomy, AnatomyError, Nerve
 from .celiac import propose_celiac
 from .intercostal import propose_intercostal
+from .medial_branch import propose_medial_branch
+from .midline import propose_ganglion_impar, propose_superior_hypogastric
 from .minimal_path import minimal_path
 from .paravertebral import propose_paravertebral
+from .pelvic import (
+    propose_lateral_femoral_cutaneous,
+    propose_obturator,
+    propose_pudendal,
+    propose_sciatic,
+)
 from .proposal_radius import nerve_radius_mm
 
 _RULES: dict[str, Callable[[Anatomy, NerveRecord, str, int | None], Nerve]] = {
@@ -21,7 +29,15 @@ _RULES: dict[str, Callable[[Anatomy, NerveRecord, str, int | None], Nerve]] = {
     "intercostal": propose_intercostal,
     "splanchnic": propose_paravertebral,
     "lumbar_sympathetic": propose_paravertebral,
+    "superior_hypogastric": propose_superior_hypogastric,
+    "ganglion_impar": propose_ganglion_impar,
+    "pudendal": propose_pudendal,
+    "sciatic": propose_sciatic,
+    "obturator": propose_obturator,
+    "lateral_femoral_cutaneous": propose_lateral_femoral_cutaneous,
+    "medial_branch": propose_medial_branch,
 }
+_LEVELED = ("intercostal", "medial_branch")
 
 
 def propose_nerve(anatomy: Anatomy, target: str, side: str = "left", level: int | None = None) -> Nerve:
@@ -30,7 +46,7 @@ def propose_nerve(anatomy: Anatomy, target: str, side: str = "left", level: int 
     Args:
         target: name of a nerve target.
         side: "left" or "right".
-        level: number of the rib, where the target has one and labels number the ribs.
+        level: number of the rib, or of the lumbar vertebra of a medial branch, where labels number them.
 
     Raises:
         KnowledgeError: unknown target.
@@ -45,7 +61,7 @@ def propose_nerve(anatomy: Anatomy, target: str, side: str = "left", level: int 
             f"The course of the {record.name} is not proposed from landmarks yet; give it as points "
             f"(--points R,A,S R,A,S in mm). Landmark: {record.landmark}"
         )
-    if level is not None and record.id != "intercostal":
+    if level is not None and record.id not in _LEVELED:
         raise AnatomyError(f"The {record.name} has no levels; leave the level out.")
     return rule(anatomy, record, side, level)
 

@@ -32,6 +32,7 @@ from .landmarks import aorta_course, round_part, without_flaps
 from .marrow import filled
 from .streaks import streak_zone
 from .tissue import tissue_map
+from .vertebrae import Spine, find_spine, names_from, vertebra_masks
 from .vessels import find_vessels, typical_diameter_mm
 
 DEFAULT_GRID_MM = 1.5
@@ -43,6 +44,7 @@ def segment(
     grid_mm: float = DEFAULT_GRID_MM,
     progress: Progress = no_progress,
     cancelled: Cancelled = never_cancelled,
+    level: tuple[str, float] | None = None,
 ) -> Anatomy:
     """Segment skin, bone, metal, gas, lungs, airway, contrast vessels, spinal canal, fat and muscle; add imported structures.
 
@@ -53,6 +55,8 @@ def segment(
         ct: in any axis order; it is resampled to a RAS-aligned lattice of grid_mm.
         labels: a label map with known names, on any grid of the same patient frame.
         grid_mm: edge of the working voxels.
+        level: name of a vertebra and an S in mm within its body, given by a person: ("L3", -120.0). The others are numbered
+            from it; without it they stay unnumbered.
 
     Raises:
         AnatomyError: no body is seen, or the labels belong to another image.
@@ -150,6 +154,11 @@ def segment(
         notes.append(
             "Metal, or contrast as dense as metal, is in view; CT numbers near it are not to be trusted (structure 'streaks')."
         )
+    spine = None if canal is None else find_spine(working, canal)
+    if spine is not None:
+        found.extend(_vertebrae(spine, bone, working.geometry, level))
+    elif level is not None:
+        notes.append("No discs were found, so no vertebra is numbered; import a label map with numbered vertebrae.")
     step(0.8, "Adding imported structures")
     if labels is not None:
         imported, more = structures_from_labels(labels, working.geometry)
@@ -210,6 +219,23 @@ def _with_aorta(geometry: VolumeGeometry, found: list[Structure]) -> list[Struct
     return [s for s in kept if s.group != "vessel" or s.mask_kji.any()] + [named]
 
 
+def _vertebrae(
+    spine: Spine, bone: np.ndarray, geometry: VolumeGeometry, level: tuple[str, float] | None
+) -> list[Structure]:
+    """Bodies between the discs, from feet to head; numbered where a person has named one."""
+    masks = vertebra_masks(spine, bone, geometry)
+    names = [f"vertebra_{n}" for n in range(1, len(masks) + 1)]
+    text = "Bone between two discs, not numbered"
+    if level is not None:
+        names = [f"vertebrae_{n}" for n in names_from(spine, *level)]
+        text = f"Bone between two discs, numbered from {level[0]} at S = {level[1]:g} mm"
+    return [
+        Structure(name, "vertebra", StructureRole.PASS, mask, "computed", text, "medium")
+        for name, mask in zip(names, masks, strict=True)
+        if mask.any()
+    ]
+
+
 _MARGIN_MM = 9.0
 """Air kept round the body, so that skin is seen to meet it."""
 
@@ -247,6 +273,7 @@ def _merged(computed: list[Structure], imported: tuple[Structure, ...]) -> list[
     Bone, lung and vessels stay, because an import may lack parts of them; a computed spinal canal gives way.
     """
     groups = {s.group for s in imported}
+    named = {s.name for s in imported}
     claimed = np.zeros(computed[0].mask_kji.shape, bool)
     for structure in imported:
         if structure.group not in ("muscle", "bone", "lung", "vessel", "aorta"):
@@ -254,6 +281,8 @@ def _merged(computed: list[Structure], imported: tuple[Structure, ...]) -> list[
     kept = []
     for structure in computed:
         if structure.group in groups and structure.group == "spinal_canal":
+            continue
+        if structure.group == "vertebra" and (structure.name in named or any(n.startswith("vertebrae") for n in named)):
             continue
         if structure.group in ("bone", "vessel", "gas", "other", "pleural_fluid", "trachea"):
             mask = structure.mask_kji & ~claimed

@@ -1,0 +1,123 @@
+"""Medial branches of the lumbar facet joints, where the superior articular process meets the transverse process."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..knowledge import NerveRecord, constant
+from ..model import Anatomy, AnatomyError, Nerve
+from .landmarks import canal_centers_ra_mm
+from .morphology import Mask
+from .proposal_radius import nerve_radius_mm
+
+_LEVELS = (1, 2, 3, 4)
+_ASIDE_MM = (14.0, 42.0)
+_TIP_MM = 33.0
+"""A transverse process reaches farther from the middle than this; nothing else of the vertebra does."""
+_OFF_BONE_MM = 1.5
+_HALF_MM = 5.0
+_EDGE = 2
+
+
+def propose_medial_branch(anatomy: Anatomy, record: NerveRecord, side: str, level: int | None) -> Nerve:
+    """Across the groove between the superior articular and the transverse process of a lumbar vertebra.
+
+    Args:
+        level: 1 to 4 for L1 to L4; the nerve that crosses Ln supplies the joints above and below it. Without one the lowest
+            labeled vertebra of these is taken.
+
+    Raises:
+        AnatomyError: the vertebra is not labeled with its processes, or its transverse process is not seen.
+    """
+    masks = {
+        n: s.mask_kji
+        for n in _LEVELS
+        for s in anatomy.structures
+        if s.name == f"vertebrae_L{n}" and s.origin != "computed"
+    }
+    masks = {n: m for n, m in masks.items() if m.any()}
+    if level is not None and level not in _LEVELS:
+        raise AnatomyError(f"The medial branch's level must be 1 to 4 for L1 to L4, not {level}.")
+    if not masks or (level is not None and level not in masks):
+        have = ", ".join(f"L{n}" for n in masks) or "none"
+        raise AnatomyError(
+            f"The medial branch needs a labeled lumbar vertebra with its processes (labeled: {have}); import a label map, or "
+            "give the course as points."
+        )
+    chosen = level if level is not None else _lowest_whole(masks, anatomy.geometry.shape_kji[0])
+    mask = masks[chosen]
+    geometry = anatomy.geometry
+    spacing = geometry.spacing_mm[0]
+    sign = -1.0 if side == "left" else 1.0
+    centers = canal_centers_ra_mm(anatomy)
+    k = np.flatnonzero(mask.any(axis=(1, 2)))
+    middle = float(np.nanmedian(centers[k, 0]))
+    r = geometry.ijk_to_ras[0, 3] + np.arange(mask.shape[2]) * spacing
+    lateral = sign * (r - middle)
+    # The transverse process is where the vertebra is widest.
+    wide = np.array([(lateral[mask[n].any(axis=0)] > _TIP_MM).sum() for n in k])
+    rows = k[wide >= 0.5 * wide.max()]
+    if wide.max() * spacing < 4.0 or rows[0] <= _EDGE or rows[-1] >= mask.shape[0] - 1 - _EDGE:
+        raise AnatomyError(
+            f"The {side} transverse process of L{chosen} is not in view; give the nerve course as points."
+        )
+    # Upper half: the nerve crosses the upper edge of the process's root.
+    groove = [_groove(anatomy, mask, int(n), lateral) for n in rows[len(rows) // 2 :]]
+    seen = np.array([g for g in groove if g is not None])
+    if not len(seen):
+        raise AnatomyError(f"The groove of L{chosen} on the {side} is not seen; give the nerve course as points.")
+    place = np.median(seen, axis=0)
+    # Down, backward and to the middle, round the root of the articular process.
+    along = np.array([-0.45 * sign, -0.45, -0.77])
+    start = np.array([middle + sign * place[0], place[1], place[2]])
+    points = start + np.linspace(-_HALF_MM, _HALF_MM, 5)[:, None] * along
+    return Nerve(
+        name=f"Medial branch across L{chosen}, {side}",
+        target_id=record.id,
+        points_ras_mm=_off_bone(anatomy, mask, points),
+        radius_mm=nerve_radius_mm(record),
+        sigma_mm=constant("medial_branch_sigma_mm"),
+        rule=f"in the groove between the superior articular and the transverse process of L{chosen}",
+    )
+
+
+def _lowest_whole(masks: dict[int, Mask], slices: int) -> int:
+    """The lowest vertebra that no end of the picture cuts; the lowest of all where all are cut."""
+    whole = [n for n, m in masks.items() if not m[: _EDGE + 1].any() and not m[slices - 1 - _EDGE :].any()]
+    return max(whole or masks)
+
+
+def _groove(anatomy: Anatomy, mask: Mask, k: int, lateral: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """(lateral, A, S) of the step from the articular to the transverse process on the rear surface of slice k."""
+    geometry = anatomy.geometry
+    spacing = geometry.spacing_mm[0]
+    columns = np.flatnonzero((lateral >= _ASIDE_MM[0]) & (lateral <= _ASIDE_MM[1]) & mask[k].any(axis=0))
+    if len(columns) < 5:
+        return None
+    columns = columns[np.argsort(lateral[columns])]
+    rear = np.array([np.flatnonzero(mask[k][:, i])[0] for i in columns]) * spacing + geometry.ijk_to_ras[1, 3]
+    rear = ndimage.gaussian_filter1d(rear, 1.5 / spacing, mode="nearest")
+    step = int(np.argmax(np.diff(rear)))
+    # The foot of the step lies just lateral of its steepest place.
+    foot = min(step + 1 + round(2.0 / spacing), len(columns) - 1)
+    s = float(geometry.ijk_to_ras[2, 3] + k * geometry.spacing_mm[2])
+    return np.array([lateral[columns[foot]], rear[foot] - _OFF_BONE_MM, s])
+
+
+def _off_bone(anatomy: Anatomy, mask: Mask, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Points in or on the bone moved out of it by the nerve's own half width."""
+    geometry = anatomy.geometry
+    kji = np.rint(geometry.ras_to_ijk(points)).astype(int)[:, ::-1]
+    low = np.maximum(0, kji.min(axis=0) - 12)
+    high = kji.max(axis=0) + 13
+    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    where = ndimage.distance_transform_edt(mask[window], return_distances=False, return_indices=True)
+    moved = points.copy()
+    for n, place in enumerate(kji - low):
+        if mask[window][tuple(place)]:
+            moved[n] = geometry.ijk_to_ras_mm((where[(slice(None), *place)] + low)[None, ::-1])[0]
+    keep = np.concatenate([[True], np.linalg.norm(np.diff(moved, axis=0), axis=1) > 0.5])
+    result: npt.NDArray[np.float64] = moved[keep]
+    return result

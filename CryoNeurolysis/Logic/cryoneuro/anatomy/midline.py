@@ -1,0 +1,179 @@
+"""Plexuses in front of the sacrum: superior hypogastric plexus and ganglion impar."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..knowledge import NerveRecord, constant
+from ..model import Anatomy, AnatomyError, Nerve
+from .landmarks import canal_centers_ra_mm, union_of
+from .morphology import Mask
+from .pelvic import out_of_closed
+from .pelvis import middle_r_mm
+from .proposal_radius import nerve_radius_mm
+
+_STRIP_MM = 8.0
+_AHEAD_OF_CANAL_MM = 35.0
+_EDGE_MM = 8.0
+_GAP_MM = 9.0
+_LEAST_BELOW_CANAL_MM = 30.0
+_ALA_MM = (28.0, 40.0)
+_ALA_SHARE = 0.12
+_ALA_THICK_MM = 14.0
+_SACRUM_BELOW_MM = (2.0, 22.0)
+_SACRUM_BEHIND_MM = 40.0
+_SACRUM_BEFORE_MM = 10.0
+
+
+def propose_ganglion_impar(anatomy: Anatomy, record: NerveRecord, side: str, level: int | None) -> Nerve:
+    """In front of the sacrococcygeal junction, in the middle.
+
+    Raises:
+        AnatomyError: the tip of the coccyx or the sacrum above it is not in view.
+    """
+    geometry = anatomy.geometry
+    spacing = geometry.spacing_mm[0]
+    middle = middle_r_mm(anatomy)
+    strip = _strip(anatomy, middle)
+    s = geometry.ijk_to_ras[2, 3] + np.arange(geometry.shape_kji[0]) * spacing
+    a = geometry.ijk_to_ras[1, 3] + np.arange(geometry.shape_kji[1]) * spacing
+    start, start_a = _canal_end(anatomy)
+    front: dict[int, float] = {}
+    near = start_a
+    missing = 0
+    for k in range(start, -1, -1):
+        rows = a[strip[k].any(axis=1)]
+        # The coccyx goes on from the sacrum without a jump; pubis and hips are far in front.
+        rows = rows[np.abs(rows - near) < _AHEAD_OF_CANAL_MM]
+        if not len(rows):
+            missing += 1
+            if missing * spacing > _GAP_MM:
+                break
+            continue
+        missing = 0
+        front[k], near = float(rows.max()), float(rows.mean())
+    if not front or s[start] - s[min(front)] < _LEAST_BELOW_CANAL_MM:
+        raise AnatomyError("Sacrum and coccyx below the spinal canal are not in view; give the nerve course as points.")
+    tip = min(front)
+    if s[tip] - s[0] < _EDGE_MM:
+        raise AnatomyError("The coccyx reaches the lower edge of the picture; give the nerve course as points.")
+    slices = np.array(sorted(front))
+    smooth = ndimage.gaussian_filter1d(np.array([front[n] for n in slices]), 4.0 / spacing, mode="nearest")
+    surface = np.column_stack([np.full(len(slices), middle), smooth, s[slices]])
+    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(surface, axis=0), axis=1))])
+    above, half = constant("ganglion_impar_above_tip_mm"), 0.5 * constant("ganglion_impar_length_mm")
+    offset = constant("ganglion_impar_offset_mm")
+    at = np.linspace(above + half, above - half, 5)
+    points = np.column_stack([np.interp(at, arc, surface[:, n]) for n in range(3)]) + np.array([0.0, offset, 0.0])
+    rule = f"{offset:g} mm in front of the sacrococcygeal junction, {above:g} mm above the tip of the coccyx"
+    return _nerve(anatomy, record, points, rule)
+
+
+def propose_superior_hypogastric(anatomy: Anatomy, record: NerveRecord, side: str, level: int | None) -> Nerve:
+    """In front of the L5 body and the disc below it, in the middle.
+
+    Raises:
+        AnatomyError: no vertebra is known to be L5: none is labeled, and none that was found lies on a sacrum.
+    """
+    lowest = _l5(anatomy)
+    if lowest is None:
+        raise AnatomyError(
+            "L5 and the sacrum below it are not seen together; give the nerve course as points, or import a label map with L5."
+        )
+    geometry = anatomy.geometry
+    spacing = geometry.spacing_mm[0]
+    offset = constant("superior_hypogastric_offset_mm")
+    middle_i = round(float(np.nonzero(lowest)[2].mean()))
+    reach = round(_STRIP_MM / spacing)
+    a = geometry.ijk_to_ras[1, 3] + np.arange(geometry.shape_kji[1]) * spacing
+    s = geometry.ijk_to_ras[2, 3] + np.arange(geometry.shape_kji[0]) * spacing
+    strip = lowest[:, :, middle_i - reach : middle_i + reach + 1]
+    k = np.flatnonzero(strip.any(axis=(1, 2)))
+    front = np.array([a[strip[n].any(axis=1)].max() for n in k])
+    # The lower two thirds of the body, and on in their direction over the disc.
+    low = k <= k[0] + 2 * (k[-1] - k[0]) // 3
+    slope, height = np.polyfit(s[k[low]] - s[k[0]], front[low], 1)
+    below = constant("superior_hypogastric_below_mm")
+    heights = np.linspace(float(s[k[low]][-1] - s[k[0]]), -below, 7)
+    r = float(geometry.ijk_to_ras[0, 3] + middle_i * spacing)
+    points = np.column_stack([np.full(7, r), height + slope * heights + offset, s[k[0]] + heights])
+    rule = f"{offset:g} mm in front of the lower two thirds of L5 and the disc below it, in the middle"
+    return _nerve(anatomy, record, points, rule)
+
+
+def _nerve(anatomy: Anatomy, record: NerveRecord, points: npt.NDArray[np.float64], rule: str) -> Nerve:
+    return Nerve(
+        name=record.name,
+        target_id=record.id,
+        points_ras_mm=out_of_closed(anatomy, points),
+        radius_mm=nerve_radius_mm(record),
+        sigma_mm=constant(f"{record.id}_sigma_mm"),
+        rule=rule,
+    )
+
+
+def _strip(anatomy: Anatomy, middle_r: float) -> Mask:
+    """Bone of a sagittal slab of 16 mm in the middle."""
+    bone = union_of(anatomy, "bone")
+    if bone is None:
+        raise AnatomyError("No bone is seen in this CT; give the nerve course as points.")
+    geometry = anatomy.geometry
+    r = geometry.ijk_to_ras[0, 3] + np.arange(geometry.shape_kji[2]) * geometry.spacing_mm[0]
+    inside = np.abs(r - middle_r) <= _STRIP_MM
+    if inside.sum() * geometry.spacing_mm[0] < _STRIP_MM:
+        raise AnatomyError("The middle of the pelvis is not in view; give the nerve course as points.")
+    return bone[:, :, inside]
+
+
+def _canal_end(anatomy: Anatomy) -> tuple[int, float]:
+    """Lowest slice of the canal, and its A there; from there the sacrum is followed down."""
+    centers = canal_centers_ra_mm(anatomy)
+    k = int(np.flatnonzero(np.isfinite(centers[:, 0]))[0])
+    return k, float(centers[k, 1])
+
+
+def _l5(anatomy: Anatomy) -> Mask | None:
+    """The body of L5: by name, else the lowest body that was found, if a sacrum lies under it."""
+    for structure in anatomy.structures:
+        if structure.name == "vertebrae_L5" and structure.mask_kji.any():
+            return _body_only(anatomy, structure.mask_kji)
+    bodies = [s for s in anatomy.structures if s.name.startswith("vertebra_") and s.mask_kji.any()]
+    bone = union_of(anatomy, "bone")
+    if not bodies or bone is None:
+        return None
+    lowest = min(bodies, key=lambda s: float(np.nonzero(s.mask_kji)[0].mean())).mask_kji
+    return lowest if _on_a_sacrum(anatomy, lowest, bone) else None
+
+
+def _body_only(anatomy: Anatomy, mask: Mask) -> Mask:
+    """A labeled vertebra without its arch: what lies in front of the canal's middle."""
+    centers = canal_centers_ra_mm(anatomy)
+    a = anatomy.geometry.ijk_to_ras[1, 3] + np.arange(mask.shape[1]) * anatomy.geometry.spacing_mm[0]
+    result = mask.copy()
+    for k in np.flatnonzero(mask.any(axis=(1, 2))):
+        if np.isfinite(centers[k, 1]):
+            result[k, a < centers[k, 1]] = False
+    return result
+
+
+def _on_a_sacrum(anatomy: Anatomy, body: Mask, bone: Mask) -> bool:
+    """Whether thick bone lies on both sides under a body, as the sacrum's wings do; lumbar bodies have psoas beside them."""
+    geometry = anatomy.geometry
+    spacing = geometry.spacing_mm[0]
+    k, j, i = np.nonzero(body)
+    low, middle_j, middle_i = int(k.min()), float(j.mean()), float(i.mean())
+    top, bottom = (low - round(v / spacing) for v in _SACRUM_BELOW_MM)
+    if bottom < 0:
+        return False
+    rows = slice(max(0, round(middle_j - _SACRUM_BEHIND_MM / spacing)), round(middle_j + _SACRUM_BEFORE_MM / spacing))
+    near, far = (v / spacing for v in _ALA_MM)
+    shares = []
+    for start, stop in ((middle_i + near, middle_i + far), (middle_i - far, middle_i - near)):
+        if start < 0 or stop >= bone.shape[2]:
+            continue
+        part = bone[bottom:top, rows, round(start) : round(stop)]
+        thick = part.sum(axis=1) * spacing >= _ALA_THICK_MM
+        shares.append(float(thick.mean()) if thick.size else 0.0)
+    return bool(shares) and min(shares) > _ALA_SHARE
