@@ -1,4 +1,4 @@
-"""The command line: cryoneuro demo | info | segment | plan | simulate | run | report | list | fit-probe.
+"""The command line: cryoneuro demo | info | segment | grow | plan | confirm | simulate | run | report | list | fit-probe.
 
 Exit codes: 0 done, 2 wrong usage, 3 image, 4 knowledge (unknown nerve, probe, protocol), 5 anatomy, 6 planning,
 7 simulation, 8 assessment, 9 case folder, 20 --check and the verdict is not "treated and safe", 130 stopped.
@@ -25,7 +25,7 @@ from .imaging.demo import CITATION
 from .knowledge import nerve, nerves, probe, probes, protocol, protocols
 from .knowledge.catalog import probe_total_mm
 from .model import Case, CryoNeuroError, CtVolume, KnowledgeError, Verdict, never_cancelled
-from .pipeline import Request, new_case, plan_step, points_of, simulate_step
+from .pipeline import Request, confirm_step, grow_step, new_case, plan_step, points_of, simulate_step
 from .report import Picture, build_report, report_numbers, write_report
 from .session import check_target, event, load_case, save_case
 from .thermal import IsothermSize, fit_probe
@@ -64,8 +64,8 @@ def _read(arguments: argparse.Namespace, reporter: Reporter) -> CtVolume:
     return read_ct(arguments.ct, arguments.series, reporter.stage("read CT"))
 
 
-def _labels(arguments: argparse.Namespace) -> LabelMap | None:
-    return read_label_map(arguments.labels, arguments.names) if arguments.labels else None
+def _labels(arguments: argparse.Namespace, ct: CtVolume) -> LabelMap | None:
+    return read_label_map(arguments.labels, arguments.names, ct.geometry) if arguments.labels else None
 
 
 def _request(arguments: argparse.Namespace, name: str) -> Request:
@@ -75,6 +75,7 @@ def _request(arguments: argparse.Namespace, name: str) -> Request:
         level=arguments.level,
         points_ras_mm=points_of(arguments.points) if arguments.points else None,
         follow=getattr(arguments, "follow", False),
+        accepted=arguments.accept_course,
         entry_ras_mm=arguments.entry,
         tip_ras_mm=arguments.tip,
         probe=arguments.probe,
@@ -153,7 +154,9 @@ def _whole(
         start = time.perf_counter()
         base = replace(
             new_case(volume),
-            anatomy=segment(volume, labels, arguments.grid_mm, reporter.stage("segment"), never_cancelled),
+            anatomy=segment(
+                volume, labels, arguments.grid_mm, reporter.stage("segment"), never_cancelled, arguments.vertebra
+            ),
         )
         seconds["segment"] = time.perf_counter() - start
         cases: list[tuple[Case, Path, dict[str, float]]] = []
@@ -233,7 +236,8 @@ def _demo(arguments: argparse.Namespace) -> int:
             phantom = make_phantom()
             return phantom.ct, LabelMap(phantom.labels_kji, phantom.ct.geometry, phantom.names, "the phantom's truth")
         if arguments.ct:
-            return read_ct(arguments.ct, arguments.series, reporter.stage("read CT")), _labels(arguments)
+            ct = read_ct(arguments.ct, arguments.series, reporter.stage("read CT"))
+            return ct, _labels(arguments, ct)
         reporter.stage("demo CT")(0.0, "Download, the first time only")
         image, labels = demo_ct_files()
         return read_ct(image, progress=reporter.stage("read CT")), read_label_map(labels)
@@ -243,11 +247,11 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    return _whole(
-        arguments,
-        lambda reporter: (_read(arguments, reporter), _labels(arguments)),
-        [(arguments.target, Path(arguments.output))],
-    )
+    def source(reporter: Reporter) -> tuple[CtVolume, LabelMap | None]:
+        ct = _read(arguments, reporter)
+        return ct, _labels(arguments, ct)
+
+    return _whole(arguments, source, [(arguments.target, Path(arguments.output))])
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -299,9 +303,10 @@ def _segment(arguments: argparse.Namespace) -> int:
     reporter = Reporter(quiet=arguments.json)
     check_target(Path(arguments.output))
     with reporter.running():
-        ct, labels = _read(arguments, reporter), _labels(arguments)
+        ct = _read(arguments, reporter)
+        labels = _labels(arguments, ct)
         start = time.perf_counter()
-        anatomy = segment(ct, labels, arguments.grid_mm, reporter.stage("segment"))
+        anatomy = segment(ct, labels, arguments.grid_mm, reporter.stage("segment"), level=arguments.vertebra)
         seconds = {"segment": time.perf_counter() - start}
     case = replace(new_case(ct), anatomy=anatomy)
     save_case(case, arguments.output, (event("segmented", f"{len(anatomy.structures)} structures"),))
@@ -341,6 +346,28 @@ def _plan(arguments: argparse.Namespace) -> int:
         "explanation": list(case.plan.explanation),
     }
     return _say(arguments, case, arguments.case, seconds, data)
+
+
+def _grow(arguments: argparse.Namespace) -> int:
+    case, _ = load_case(arguments.case)
+    start = time.perf_counter()
+    case = grow_step(case, arguments.name, arguments.group, arguments.inside, arguments.outside)
+    seconds = {"grow": time.perf_counter() - start}
+    assert case.anatomy is not None
+    structure = case.anatomy.structure(arguments.name)
+    volume_ml = round(float(structure.mask_kji.sum()) * case.anatomy.geometry.voxel_volume_mm3 / 1000.0, 2)
+    save_case(case, arguments.case, (event("grown", f"{structure.name}, {structure.method}"),))
+    if not arguments.json:
+        print(f"{structure.name:32} {volume_ml:10.1f} mL  {structure.method}; look at it, then plan anew")
+    return _say(arguments, case, arguments.case, seconds, {"name": structure.name, "volume_ml": volume_ml})
+
+
+def _confirm(arguments: argparse.Namespace) -> int:
+    case, _ = load_case(arguments.case)
+    case = confirm_step(case, tuple(arguments.structures), arguments.course)
+    what = [*arguments.structures, *(["the nerve's course"] if arguments.course else [])]
+    save_case(case, arguments.case, (event("confirmed", ", ".join(what)),))
+    return _say(arguments, case, arguments.case, {}, {"confirmed": what})
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -414,6 +441,8 @@ _ACTIONS: Mapping[str, Action] = {
     "info": _info,
     "segment": _segment,
     "plan": _plan,
+    "grow": _grow,
+    "confirm": _confirm,
     "simulate": _simulate,
     "run": _run,
     "report": _report,

@@ -24,6 +24,19 @@ def _numbers(text: str) -> tuple[float, float, float]:
     return (values[0], values[1], values[2])
 
 
+def _vertebra(text: str) -> tuple[str, float]:
+    name, _, height = text.partition("@")
+    try:
+        s_mm = float(height)
+    except ValueError:
+        s_mm = math.nan
+    if not name or not math.isfinite(s_mm):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' names no vertebra; write its name and an S within it, like L3@-120.5"
+        )
+    return name, s_mm
+
+
 def _samples(text: str) -> int:
     if text.isdigit() and (int(text) == 0 or 8 <= int(text) <= 4096):
         return int(text)
@@ -70,15 +83,30 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
         sub.add_argument("--series", metavar="UID", help="which DICOM series, by the start of its UID")
 
     def labels(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--labels", metavar="FILE", help="label map or Slicer segmentation (.seg.nrrd), on any grid")
+        sub.add_argument(
+            "--labels",
+            metavar="FILE",
+            help="label map, .seg.nrrd, DICOM SEG or RTSTRUCT, on any grid",
+        )
         sub.add_argument("--names", metavar="FILE", help="names of the labels, JSON or CSV")
+        sub.add_argument(
+            "--vertebra",
+            type=_vertebra,
+            metavar="NAME@S",
+            help="number the vertebrae from one of them, by a height within its body: L3@-120.5 (S in mm)",
+        )
         sub.add_argument("--grid-mm", type=float, default=DEFAULT_GRID_MM, help="anatomy grid (default %(default)s)")
 
     def target(sub: argparse.ArgumentParser, required: bool) -> None:
         sub.add_argument("--target", required=required, help="nerve target; cryoneuro list nerves")
         sub.add_argument("--side", choices=("left", "right"), default="left")
-        sub.add_argument("--level", type=int, help="number of the rib, where labels number the ribs")
+        sub.add_argument(
+            "--level", type=int, help="number of the rib, or of the lumbar vertebra, where labels number them"
+        )
         sub.add_argument("--points", nargs="+", type=_numbers, metavar="R,A,S", help="course of the nerve, RAS mm")
+        sub.add_argument(
+            "--accept-course", action="store_true", help="you have looked at the proposed course and agree"
+        )
         sub.add_argument("--follow", action="store_true", help="between these points follow fat, not straight lines")
         sub.add_argument("--entry", type=_numbers, metavar="R,A,S", help="skin entry of a path of your own, RAS mm")
         sub.add_argument("--tip", type=_numbers, metavar="R,A,S", help="tip of a path of your own, RAS mm")
@@ -128,6 +156,18 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
     sub = command("plan", "Plan the path to a nerve in a case folder.")
     sub.add_argument("case", help="case folder")
     target(sub, required=True)
+
+    sub = command("grow", "Grow a structure of a case folder from clicks inside and outside of it.")
+    sub.add_argument("case", help="case folder")
+    sub.add_argument("--name", required=True, help="name of the structure, like kidney_left")
+    sub.add_argument("--group", required=True, help="what kind it is, like kidney")
+    for word in ("inside", "outside"):
+        sub.add_argument(f"--{word}", nargs="+", type=_numbers, required=True, metavar="R,A,S", help="clicks, RAS mm")
+
+    sub = command("confirm", "Say that you have looked at the nerve's course or at structures of a case, and agree.")
+    sub.add_argument("case", help="case folder")
+    sub.add_argument("structures", nargs="*", metavar="STRUCTURE", help="names of structures")
+    sub.add_argument("--course", action="store_true", help="the nerve's course")
 
     sub = command("simulate", "Simulate and assess the plan of a case folder.")
     sub.add_argument("case", help="case folder")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import __version__
-from .anatomy import for_target, nerve_from_points, propose_nerve
+from .anatomy import for_target, grow_structure, nerve_from_points, propose_nerve, with_structure
 from .assessment import Judge, Outcome, Variation, assess, draw, varied_probes, varied_records
 from .assessment.nerve_dose import nerve_dose
 from .knowledge import nerve as nerve_record
@@ -50,6 +50,7 @@ class Request:
     Attributes:
         points_ras_mm: course of the nerve, given by a person; None proposes it from landmarks.
         follow: between these points follow fat instead of straight lines.
+        accepted: a person has looked at the proposed course and agrees.
         entry_ras_mm, tip_ras_mm: a path drawn by a person; None plans it.
         cleared: groups that a person says are not in the field.
         probe_count: 1, 2, or 0: a second probe when one does not treat the nerve.
@@ -61,6 +62,7 @@ class Request:
     level: int | None = None
     points_ras_mm: tuple[tuple[float, float, float], ...] | None = None
     follow: bool = False
+    accepted: bool = False
     entry_ras_mm: tuple[float, float, float] | None = None
     tip_ras_mm: tuple[float, float, float] | None = None
     probe: str | None = None
@@ -90,7 +92,55 @@ def find_nerve(anatomy: Anatomy, request: Request) -> Nerve:
     """
     if request.points_ras_mm is not None:
         return nerve_from_points(anatomy, request.target, request.points_ras_mm, follow=request.follow)
-    return propose_nerve(anatomy, request.target, request.side, request.level)
+    return replace(propose_nerve(anatomy, request.target, request.side, request.level), confirmed=request.accepted)
+
+
+def grow_step(
+    case: Case,
+    name: str,
+    group: str,
+    inside_ras_mm: npt.ArrayLike,
+    outside_ras_mm: npt.ArrayLike,
+) -> Case:
+    """The case with one more structure, grown from clicks; plan and results no longer belong to it.
+
+    Raises:
+        AnatomyError: see anatomy.grow_structure.
+    """
+    if case.anatomy is None:
+        raise PlanningError("The case has no anatomy yet; run: cryoneuro segment CT.")
+    grown = grow_structure(case.ct, case.anatomy, name, group, inside_ras_mm, outside_ras_mm)
+    anatomy = with_structure(case.ct, case.anatomy, grown)
+    return replace(case, anatomy=anatomy, plan=None, thermal=None, assessment=None)
+
+
+def confirm_step(case: Case, structures: tuple[str, ...] = (), course: bool = False) -> Case:
+    """The case with a person's yes to structures or to the nerve's course; an assessment is made anew.
+
+    Raises:
+        AnatomyError: no structure of that name.
+        PlanningError: no anatomy, or no plan whose course could be confirmed.
+    """
+    if case.anatomy is None:
+        raise PlanningError("The case has no anatomy yet; run: cryoneuro segment CT.")
+    for name in structures:
+        case.anatomy.structure(name)
+    anatomy = replace(
+        case.anatomy,
+        structures=tuple(replace(s, confirmed=s.confirmed or s.name in structures) for s in case.anatomy.structures),
+    )
+    plan = case.plan
+    if course:
+        if plan is None:
+            raise PlanningError(
+                "The case has no plan, so no course to confirm; run: cryoneuro plan CASE --target NERVE."
+            )
+        nerve = replace(plan.nerve, confirmed=True)
+        plan, anatomy = replace(plan, nerve=nerve), replace(anatomy, nerves=(nerve,))
+    case = replace(case, anatomy=anatomy, plan=plan)
+    if plan is None or case.thermal is None or case.assessment is None:
+        return case
+    return replace(case, assessment=assess(anatomy, plan, case.thermal, case.assessment.ensemble))
 
 
 def plan_step(

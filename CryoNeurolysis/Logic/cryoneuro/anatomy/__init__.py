@@ -5,7 +5,7 @@ from .labels import structures_from_labels
 from .proposal import nerve_from_points, propose_nerve
 from .requirements import for_target
 from .seeded import grow_structure
-from .segment import segment
+from .segment import segment, with_structure
 from .skin import SkinEntries, skin_entries
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "segment",
     "skin_entries",
     "structures_from_labels",
+    "with_structure",
 ]

@@ -38,7 +38,7 @@ _BONE_MM3 = 150.0
 _CORTICAL_SHARE = 0.03
 _LONE_MM3 = 2000.0
 _LONE_GAP_MM = 6.0
-_LONE_LONG_MM = 20.0
+_LONE_LONG_MM = 18.0
 _METAL_EDGE_HU = 1500.0
 
 
@@ -199,7 +199,7 @@ def _without_lone(bone: Mask, ct: WorkingCt) -> tuple[Mask, Mask]:
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if small[number] and box is not None:
             # A piece of an oblique rib is long; a stone is not.
-            small[number] = np.hypot.reduce([s.stop - s.start for s in box]) * spacing < _LONE_LONG_MM
+            small[number] = max(s.stop - s.start for s in box) * spacing < _LONE_LONG_MM
     main = bone & ~small[labels]
     kept = dilate(main, round(_LONE_GAP_MM / spacing))
     for edge in (kept[0], kept[-1], kept[:, 0], kept[:, -1], kept[:, :, 0], kept[:, :, -1]):

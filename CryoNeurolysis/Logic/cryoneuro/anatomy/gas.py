@@ -23,8 +23,11 @@ _AIRWAY_HEIGHT_MM = 25.0
 _AIRWAY_OFF_MIDDLE_MM = 40.0
 _FLUID_HU = (-8.0, 28.0)
 """Below muscle, blood and liver, above fat."""
+_FLUID_RIM_HU = (-300.0, 35.0)
 _FLUID_MIN_ML = 25.0
-_FLUID_AT_LUNG = 0.12
+_FLUID_REACH_MM = 12.0
+"""The average across the lung wall takes the first millimeters of a fluid away."""
+_FLUID_AT_LUNG = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +119,7 @@ def _fluid_beside(hu: npt.NDArray[np.int16], inside: Mask, lung: Mask, spacing: 
     water = inside & (smooth > _FLUID_HU[0]) & (smooth < _FLUID_HU[1])
     # Where lung and tissue mix the average passes through water's; the core of a fluid is thicker than that.
     core = opened(water, max(1, round(4.5 / spacing)))
-    beside = dilate(lung, max(1, round(6.0 / spacing)))
+    beside = dilate(lung, max(1, round(_FLUID_REACH_MM / spacing)))
     core = touching(core, beside)
     labels, sizes = components(core)
     found = np.zeros_like(lung)
@@ -128,7 +131,9 @@ def _fluid_beside(hu: npt.NDArray[np.int16], inside: Mask, lung: Mask, spacing: 
         share = float(np.pad(beside[box], 1)[shell].mean())
         if share > _FLUID_AT_LUNG:
             found[box] |= part[1:-1, 1:-1, 1:-1]
-    result: Mask = dilate(found, 1) & water
+    # Back out to the walls, where the average is half something else.
+    rim = inside & ~lung & (smooth > _FLUID_RIM_HU[0]) & (smooth < _FLUID_RIM_HU[1])
+    result: Mask = found | (dilate(found, max(1, round(4.5 / spacing))) & rim)
     return result
 
 

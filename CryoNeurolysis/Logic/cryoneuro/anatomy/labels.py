@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from ..imaging import LabelMap, label_on_grid
 from ..knowledge import load_records
-from ..model import AnatomyError, Structure, StructureRole, VolumeGeometry
+from ..model import AnatomyError, CtVolume, Structure, StructureRole, VolumeGeometry
 
 _COMPUTED = (
     "body",
@@ -133,6 +133,20 @@ def check_fit(structures: tuple[Structure, ...], hu_kji: npt.NDArray[np.int16], 
                     f"The label map {source} does not fit the CT: only {100 * share:.0f} % of its {group} lies on {group}. "
                     "Is it mirrored, shifted, or of another scan?"
                 )
+
+
+def check_frame(labels: LabelMap, ct: CtVolume) -> None:
+    """Refuse structures that were drawn in another DICOM frame of reference than the CT's.
+
+    Raises:
+        AnatomyError: both name their frame, and the frames differ.
+    """
+    frame = ct.acquisition.frame_of_reference_uid
+    if labels.frame_uid and frame and labels.frame_uid != frame:
+        raise AnatomyError(
+            f"The structures of {labels.source} belong to another frame of reference ({labels.frame_uid}) than the CT "
+            f"({frame}); they were drawn on another scan. Export them on this CT."
+        )
 
 
 def _boxes_overlap(one: VolumeGeometry, other: VolumeGeometry) -> bool:

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..imaging import working_ct
+from ..imaging import on_grid
 from ..knowledge import load_records
-from ..model import Anatomy, AnatomyError, CtVolume, Structure, StructureRole
+from ..model import Anatomy, AnatomyError, CtVolume, Structure, StructureRole, VolumeGeometry
 from .window import window_round
 
 _SEED_MM = 2.0
@@ -89,12 +89,12 @@ def grow_structure(
 def _hu_in(
     ct: CtVolume, anatomy: Anatomy, low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float32]:
-    """CT numbers of a window of the anatomy's grid, which is a part of the CT's working lattice or reaches beyond it."""
-    working = working_ct(ct, anatomy.geometry.spacing_mm[0])
-    start = np.rint(working.geometry.ras_to_ijk(anatomy.geometry.ijk_to_ras_mm(low[None, ::-1]))[0][::-1]).astype(int)
-    shape = np.array(working.geometry.shape_kji)
-    index = [np.clip(np.arange(a, a + n), 0, m - 1) for a, n, m in zip(start, high - low, shape, strict=True)]
-    result: npt.NDArray[np.float32] = working.array_kji[np.ix_(*index)].astype(np.float32)
+    """CT numbers of a window of the anatomy's grid."""
+    matrix = anatomy.geometry.ijk_to_ras.copy()
+    matrix[:3, 3] = anatomy.geometry.ijk_to_ras_mm(low[None, ::-1])[0]
+    shape = high - low
+    window = VolumeGeometry((int(shape[0]), int(shape[1]), int(shape[2])), matrix)
+    result: npt.NDArray[np.float32] = on_grid(ct, window).array_kji.astype(np.float32)
     return result
 
 

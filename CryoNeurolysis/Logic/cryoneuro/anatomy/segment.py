@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from ..imaging import LabelMap, WorkingCt, working_ct
+from ..imaging import LabelMap, WorkingCt, on_grid, working_ct
 from ..knowledge import load_records
 from ..model import (
     Anatomy,
@@ -27,7 +27,7 @@ from .body import Body, find_body
 from .canal import find_canal
 from .dense import find_dense
 from .gas import find_gas
-from .labels import check_fit, structures_from_labels
+from .labels import check_fit, check_frame, structures_from_labels
 from .landmarks import aorta_course, round_part, without_flaps
 from .marrow import filled
 from .streaks import streak_zone
@@ -68,6 +68,8 @@ def segment(
             raise CancelledError("The segmentation was stopped; nothing was changed.")
         progress(fraction, text)
 
+    if labels is not None:
+        check_frame(labels, ct)
     step(0.0, "Resampling to the working grid")
     working = working_ct(ct, grid_mm)
     step(0.1, "Finding the skin")
@@ -170,6 +172,15 @@ def segment(
     tissue = tissue_map(working, body, tuple(found))
     step(1.0, "Anatomy done")
     return Anatomy(working.geometry, tissue, tuple(found), notes=tuple(notes))
+
+
+def with_structure(ct: CtVolume, anatomy: Anatomy, structure: Structure) -> Anatomy:
+    """The anatomy with one more structure, or with another version of one, and its tissues; courses are kept."""
+    others = tuple(s for s in anatomy.structures if s.name != structure.name)
+    structures = (*others, structure)
+    working = on_grid(ct, anatomy.geometry)
+    tissue = tissue_map(working, anatomy.body_kji, structures)
+    return replace(anatomy, structures=structures, tissue=tissue)
 
 
 def _with_aorta(geometry: VolumeGeometry, found: list[Structure]) -> list[Structure]:

@@ -42,6 +42,8 @@ def assess(anatomy: Anatomy, plan: Plan, run: ThermalRun, ensemble: Doubt | None
         findings += [_chance_finding(plan, ensemble, what) for what in ("treated", "safe")]
     findings += [_path_finding(plan, n) for n in range(len(plan.clearances)) if not plan.clearances[n].unknown]
     findings += [_unknown_finding(group) for group in plan.unknown]
+    if not nerve.confirmed:
+        findings.append(_unconfirmed_finding(nerve.name))
     if not run.complete:
         text = f"The simulation was stopped at {run.snapshot_times_s[-1] / 60:.1f} min; what comes later is unknown."
         findings.append(
@@ -337,6 +339,11 @@ def _unknown_finding(group: str) -> Finding:
     name = group.replace("_", " ")
     text = f"{name}: not segmented. It must be known for this target; segment it, import it, or say it is not in the field."
     return Finding(f"unknown.{group}", group, "known", "", None, None, None, None, None, None, Status.UNKNOWN, text)
+
+
+def _unconfirmed_finding(name: str) -> Finding:
+    text = f"{name}: the course was proposed from landmarks, and nobody has confirmed it. Look at it in the slices, then confirm."
+    return Finding("nerve.confirmed", name, "confirmed", "", None, None, None, None, None, None, Status.WARNING, text)
 
 
 def _verdict(findings: list[Finding], plan: Plan) -> tuple[Verdict, str]:

@@ -1,8 +1,9 @@
 """Images in, with the checks a CT needs, and onto the working grid. LPS exists only in here."""
 
 from .demo import demo_ct_files
-from .labels import LabelMap, read_label_map
-from .lattice import WorkingCt, label_on_grid, sample, working_ct, working_geometry
+from .label_map import LabelMap
+from .labels import read_label_map
+from .lattice import WorkingCt, label_on_grid, on_grid, sample, working_ct, working_geometry
 from .nrrd_write import write_layers, write_sequence, write_volume
 from .phantom import Phantom, make_phantom
 from .read import ct_from_array, list_series, read_ct
@@ -19,6 +20,7 @@ __all__ = [
     "label_on_grid",
     "list_series",
     "make_phantom",
+    "on_grid",
     "read_ct",
     "read_label_map",
     "sample",

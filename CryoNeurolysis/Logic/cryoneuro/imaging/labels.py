@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +14,35 @@ import SimpleITK as sitk
 
 from ..knowledge import load_records
 from ..model import ImageError, VolumeGeometry
+from .dicom import is_dicom
+from .dicom_labels import read_dicom_labels
+from .label_map import LabelMap
 from .sitk_bridge import from_sitk
 
 _MOST_LABELS = 400
 
 
-@dataclass(frozen=True, eq=False)
-class LabelMap:
-    """Labels (k, j, i) with the name of every value that occurs.
-
-    A segmentation whose segments overlap has further layers, each a label map of its own on the same grid.
-    """
-
-    labels_kji: npt.NDArray[Any]
-    geometry: VolumeGeometry
-    names: dict[int, str]
-    source: str
-    further: tuple[LabelMap, ...] = ()
-
-
-def read_label_map(path: str | Path, names_path: str | Path | None = None) -> LabelMap:
-    """Read a label map and the names of its values.
+def read_label_map(
+    path: str | Path, names_path: str | Path | None = None, geometry: VolumeGeometry | None = None
+) -> LabelMap:
+    """Read a label map, a Slicer segmentation, a DICOM segmentation (SEG) or a DICOM structure set (RTSTRUCT).
 
     Names come, in this order, from names_path (JSON {"1": "spleen"} or CSV with columns id and structure or name),
-    from the file itself (.seg.nrrd), from labels.json or structures.csv beside it, else from TotalSegmentator's ids.
+    from the file itself (.seg.nrrd, DICOM), from labels.json or structures.csv beside it, else from TotalSegmentator's ids.
+
+    Args:
+        geometry: grid of the CT; a structure set is filled on it.
 
     Raises:
         ImageError: missing or unreadable file, no label in it, or names that cannot be read.
     """
     source = Path(path).expanduser()
+    if source.is_dir():
+        source = _only_file(source)
     if not source.is_file():
         raise ImageError(f"There is no label map called {source}; check the path.")
+    if source.stat().st_size > 132 and is_dicom(source):
+        return read_dicom_labels(source, geometry)
     try:
         image = sitk.ReadImage(str(source))
     except RuntimeError as error:
@@ -70,6 +68,16 @@ def read_label_map(path: str | Path, names_path: str | Path | None = None) -> La
     if not maps:
         raise ImageError(f"{source} is empty: no voxel is labeled.")
     return replace(maps[0], further=tuple(maps[1:]))
+
+
+def _only_file(folder: Path) -> Path:
+    """The one DICOM file of a folder: PACS export a segmentation as a folder with a single file."""
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.stat().st_size > 132 and is_dicom(p)]
+    if len(files) != 1:
+        raise ImageError(
+            f"{folder} holds {len(files)} DICOM files; give the file of the segmentation or structure set."
+        )
+    return files[0]
 
 
 def _whole_numbers(layer: sitk.Image, source: Path) -> tuple[npt.NDArray[Any], VolumeGeometry]:

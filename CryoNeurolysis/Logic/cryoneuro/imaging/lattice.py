@@ -98,6 +98,19 @@ def working_ct(ct: CtVolume, grid_mm: float) -> WorkingCt:
     return WorkingCt(hu, measured, geometry)
 
 
+def on_grid(ct: CtVolume, geometry: VolumeGeometry) -> WorkingCt:
+    """A CT on a grid that is a part of its working lattice; beyond the CT nothing is measured."""
+    working = working_ct(ct, geometry.spacing_mm[0])
+    start = np.rint(working.geometry.ras_to_ijk(geometry.ijk_to_ras_mm([[0, 0, 0]]))[0][::-1]).astype(int)
+    sizes = zip(start, geometry.shape_kji, working.array_kji.shape, strict=True)
+    index = [np.arange(first, first + count) for first, count, _ in sizes]
+    inside = [(n >= 0) & (n < size) for n, size in zip(index, working.array_kji.shape, strict=True)]
+    clipped = [np.clip(n, 0, size - 1) for n, size in zip(index, working.array_kji.shape, strict=True)]
+    within = inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
+    box = np.ix_(*clipped)
+    return WorkingCt(working.array_kji[box], working.measured_kji[box] & within, geometry)
+
+
 def label_on_grid(labels_kji: npt.NDArray[Any], source: VolumeGeometry, target: VolumeGeometry) -> npt.NDArray[Any]:
     """Nearest-neighbor resampling of labels (k, j, i) to another grid; 0 outside."""
     return _resample(to_sitk(labels_kji, source), target, sitk.sitkNearestNeighbor, 0)

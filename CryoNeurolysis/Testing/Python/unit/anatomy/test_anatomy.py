@@ -173,7 +173,7 @@ def test_celiac_proposal_starts_at_the_trunk(phantom: Phantom, phantom_anatomy: 
 
 def test_targets_without_a_rule_say_so(phantom_anatomy: Anatomy) -> None:
     with pytest.raises(AnatomyError, match="give it as points"):
-        propose_nerve(phantom_anatomy, "pudendal")
+        propose_nerve(phantom_anatomy, "saphenous")
     with pytest.raises(KnowledgeError, match="Did you mean"):
         propose_nerve(phantom_anatomy, "celiac plexos")
     with pytest.raises(AnatomyError, match="left or right"):
