@@ -17,7 +17,7 @@ from .proposal_radius import nerve_radius_mm
 _STRIP_MM = 8.0
 _AHEAD_OF_CANAL_MM = 35.0
 _EDGE_MM = 8.0
-_GAP_MM = 9.0
+_GAP_MM = 12.0
 _LEAST_BELOW_CANAL_MM = 30.0
 _ALA_MM = (28.0, 40.0)
 _ALA_SHARE = 0.12
@@ -119,6 +119,8 @@ def _strip(anatomy: Anatomy, middle_r: float) -> Mask:
     bone = union_of(anatomy, "bone")
     if bone is None:
         raise AnatomyError("No bone is seen in this CT; give the nerve course as points.")
+    # Single segments of the coccyx are small and apart, and pass for calcifications.
+    bone = bone | np.logical_or.reduce([s.mask_kji for s in anatomy.structures if s.name in ("bone", "calcified")])
     geometry = anatomy.geometry
     r = geometry.ijk_to_ras[0, 3] + np.arange(geometry.shape_kji[2]) * geometry.spacing_mm[0]
     inside = np.abs(r - middle_r) <= _STRIP_MM

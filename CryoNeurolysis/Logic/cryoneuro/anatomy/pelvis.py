@@ -22,6 +22,7 @@ _NOTCH_MM = 45.0
 """Between the sacroiliac joint and the ischium the hip's rear border lies so much farther in front for this long at most."""
 _SPINE_BELOW_MM = (10.0, 52.0)
 """The ischial spine below the greater sciatic notch."""
+_TIE_MM = 2.5
 _REAR_MM = 20.0
 _EDGE_MM = 6.0
 _NO_HIP_MM3 = 40_000.0
@@ -166,7 +167,9 @@ def ischial_spine(anatomy: Anatomy, hip: Hip) -> npt.NDArray[np.float64]:
         raise AnatomyError("The ischial spine is not in view below the sciatic notch; give the nerve course as points.")
     reach = np.where(window, -hip.inner_mm - 0.7 * hip.inner_a_mm, -np.inf)
     smooth = np.where(window, ndimage.uniform_filter1d(np.where(window, reach, reach[window].min()), 3), -np.inf)
-    k = int(np.argmax(smooth))
+    # A blunt spine reaches as far over several slices; its middle does not hang on one voxel.
+    tied = np.flatnonzero(smooth >= smooth.max() - _TIE_MM)
+    k = int(tied[len(tied) // 2])
     return np.array([hip.r_mm(float(hip.inner_mm[k])), float(hip.inner_a_mm[k]), float(hip.s_mm[k])])
 
 

@@ -18,11 +18,14 @@ _BODY_AHEAD_MM = 23.0
 _DISK_MM = 9.0
 _CLIP_HU = (-100, 600)
 _DISC_HALF = 1
-_ENDPLATE = range(3, 9)
+_ENDPLATE = range(2, 9)
 _MARROW = range(10, 14)
 _REACH = 14
 """All in mm, which are steps of the line: half a disc, an endplate's distance from its middle, the marrow beyond it."""
 _PEAK_HU = 5.0
+_DENSE_HU = 140.0
+_LEVEL_HU = 30.0
+"""Marrow as bright as its endplate shows no peak; a disc beside it is then much darker than both."""
 _BETWEEN_MM = (18.0, 46.0)
 """Distance of neighboring discs, from the upper thorax to L5."""
 _CHANGE_MM = 9.0
@@ -152,13 +155,14 @@ def _disc_contrast(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """How much darker than the endplates on both sides a place is (N,), HU; 0 where a side shows none within reach."""
     index = np.arange(len(profile)) + _REACH
     padded = np.pad(profile, _REACH, mode="edge")
-    middle = np.mean([padded[index + d] for d in range(-_DISC_HALF, _DISC_HALF + 1)], axis=0)
+    middle = np.min([padded[index + d] for d in range(-_DISC_HALF, _DISC_HALF + 1)], axis=0)
     sides = []
     for sign in (1, -1):
         peak = np.max([padded[index + sign * d] for d in _ENDPLATE], axis=0)
         beyond = np.mean([padded[index + sign * d] for d in _MARROW], axis=0)
-        sides.append(np.where(peak > beyond + _PEAK_HU, peak - middle, 0.0))
-    result: npt.NDArray[np.float64] = np.minimum(*sides)
+        dense = (peak - middle > _DENSE_HU) & (np.abs(peak - beyond) < _LEVEL_HU)
+        sides.append(np.where((peak > beyond + _PEAK_HU) | dense, peak - middle, 0.0))
+    result: npt.NDArray[np.float64] = np.minimum(sides[0], sides[1])
     return result
 
 
