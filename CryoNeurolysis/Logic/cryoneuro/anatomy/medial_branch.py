@@ -14,6 +14,10 @@ from .proposal_radius import nerve_radius_mm
 
 _LEVELS = (1, 2, 3, 4)
 _ASIDE_MM = (14.0, 42.0)
+_FACET_MM = 28.0
+_ROOT_MM = 30.0
+_LEAST_DROP_MM = 4.0
+_FOOT_SHARE = 0.75
 _TIP_MM = 33.0
 """A transverse process reaches farther from the middle than this; nothing else of the vertebra does."""
 _OFF_BONE_MM = 1.5
@@ -99,11 +103,20 @@ def _groove(anatomy: Anatomy, mask: Mask, k: int, lateral: npt.NDArray[np.float6
     columns = columns[np.argsort(lateral[columns])]
     rear = np.array([np.flatnonzero(mask[k][:, i])[0] for i in columns]) * spacing + geometry.ijk_to_ras[1, 3]
     rear = ndimage.gaussian_filter1d(rear, 1.5 / spacing, mode="nearest")
-    step = int(np.argmax(np.diff(rear)))
-    # The foot of the step lies just lateral of its steepest place.
-    foot = min(step + 1 + round(2.0 / spacing), len(columns) - 1)
+    aside = lateral[columns]
+    process, root = rear[aside < _FACET_MM], rear[aside > _ROOT_MM]
+    if not len(process) or not len(root):
+        return None
+    top, level = int(np.argmin(process)), float(np.median(root))
+    drop = level - float(process[top])
+    if drop < _LEAST_DROP_MM:
+        # No step in this slice: the root of the transverse process lies about there.
+        foot = int(np.argmin(np.abs(aside - constant("medial_branch_lateral_mm"))))
+    else:
+        # The foot of the step, from the articular process outward.
+        foot = top + int(np.argmax(rear[top:] >= rear[top] + _FOOT_SHARE * drop))
     s = float(geometry.ijk_to_ras[2, 3] + k * geometry.spacing_mm[2])
-    return np.array([lateral[columns[foot]], rear[foot] - _OFF_BONE_MM, s])
+    return np.array([aside[foot], rear[foot] - _OFF_BONE_MM, s])
 
 
 def _off_bone(anatomy: Anatomy, mask: Mask, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

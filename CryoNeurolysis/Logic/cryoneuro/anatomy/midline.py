@@ -126,7 +126,8 @@ def _strip(anatomy: Anatomy, middle_r: float) -> Mask:
     inside = np.abs(r - middle_r) <= _STRIP_MM
     if inside.sum() * geometry.spacing_mm[0] < _STRIP_MM:
         raise AnatomyError("The middle of the pelvis is not in view; give the nerve course as points.")
-    return bone[:, :, inside]
+    strip: Mask = bone[:, :, inside]
+    return strip
 
 
 def _canal_end(anatomy: Anatomy) -> tuple[int, float]:

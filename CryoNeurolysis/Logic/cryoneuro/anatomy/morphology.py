@@ -47,7 +47,7 @@ def erode(mask: Mask, voxels: int) -> Mask:
     if voxels <= 0 or box is None:
         return mask
     result = np.zeros_like(mask)
-    result[box] = _mask(sitk.BinaryErode(_image(mask[box]), [voxels] * 3, sitk.sitkBall, 0.0, 1.0, False))
+    result[box] = _mask(sitk.BinaryErode(_image(mask[box]), [voxels] * 3, sitk.sitkBall, 0.0, 1.0, True))
     return result
 
 

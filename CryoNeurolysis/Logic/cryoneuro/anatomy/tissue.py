@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from ..imaging import WorkingCt
@@ -11,6 +12,7 @@ from ..model import Structure, TissueMap
 from .morphology import Mask, erode
 
 _SKIN_MM = 2.0
+_PURE_SHARE = 0.2
 
 
 def tissue_map(ct: WorkingCt, body_kji: Mask, structures: tuple[Structure, ...]) -> TissueMap:
@@ -52,4 +54,21 @@ def tissue_map(ct: WorkingCt, body_kji: Mask, structures: tuple[Structure, ...])
         elif name is not None and structure.group not in ("body", "other", "unmeasured", "apart", "streaks", "metal"):
             labels[structure.mask_kji] = tissue(name).label
     labels[~body_kji] = 0
-    return TissueMap(labels)
+    return TissueMap(labels, _fat_percent(hu, labels))
+
+
+def _fat_percent(hu: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """How much fat a voxel of fat or muscle holds, from its CT number between the two.
+
+    Within noise of the one or the other it is the one or the other: a tenth of fat in muscle cannot be told from noise.
+    """
+    soft, fat = constant("hu_soft_pure"), constant("hu_fat_pure")
+    share = np.clip((soft - hu) / (soft - fat), 0.0, 1.0)
+    share[share < _PURE_SHARE] = 0.0
+    share[share > 1.0 - _PURE_SHARE] = 1.0
+    percent: npt.NDArray[np.uint8] = np.rint(100.0 * share).astype(np.uint8)
+    is_fat, is_muscle = labels == tissue("fat").label, labels == tissue("muscle").label
+    percent[~(is_fat | is_muscle)] = 0
+    # Toward air a voxel is half air, not more than fat.
+    percent[is_fat & (hu < fat)] = 100
+    return percent

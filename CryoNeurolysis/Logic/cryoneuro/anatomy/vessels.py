@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from ..imaging import WorkingCt
 from .dense import Dense
-from .morphology import Mask, dilate, opened, race, touching
+from .morphology import Mask, closed, components, dilate, opened, race, touching
 
 _HEIGHT_MM = 35.0
 """A large vessel runs through several vertebrae."""
@@ -20,6 +20,10 @@ _ORGAN_THICK_MM = 15.0
 _ORGAN_ASIDE_MM = 40.0
 """A thick bright part that lies beside the spine is a kidney, spleen or bowel; heart and aneurysm lie nearer."""
 _GREAT_MM = 6.0
+_ORGAN_AHEAD_MM = 45.0
+"""The heart lies farther in front of the canal than this, kidneys and spleen nearer."""
+_SOLID_MM = 9.0
+_GAP_MM = 6.0
 _STEPS = 80
 _FLAP_MM = 4.5
 _JUMPS = 4
@@ -52,9 +56,31 @@ def find_vessels(ct: WorkingCt, dense: Dense, canal_ra_mm: np.ndarray | None) ->
         if not more.any():
             break
         vessel |= more
+    solid = _solid_beside(ct, vessel, canal_ra_mm, spacing)
+    vessel &= ~solid
     other |= dense.contrast_kji & ~vessel
     great = opened(vessel, round(_GREAT_MM / spacing))
     return Vessels(great, vessel & ~great, other)
+
+
+def _solid_beside(ct: WorkingCt, vessel: Mask, canal_ra_mm: np.ndarray | None, spacing: float) -> Mask:
+    """Thick parts beside the spine that hang on a vessel: kidneys, whose cortex fills before their marrow, and spleen."""
+    result = np.zeros_like(vessel)
+    if canal_ra_mm is None:
+        return result
+    thick = opened(closed(vessel, round(_GAP_MM / spacing)), round(_SOLID_MM / spacing))
+    labels, _ = components(thick)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        k, j, i = (n.mean() + s.start for n, s in zip(np.nonzero(labels[box] == number), box, strict=True))
+        middle = canal_ra_mm[round(k)]
+        r, a = ct.geometry.ijk_to_ras_mm([[i, j, k]])[0, :2]
+        if abs(r - middle[0]) > _ORGAN_ASIDE_MM and a - middle[1] < _ORGAN_AHEAD_MM:
+            result |= labels == number
+    reach = round((_SOLID_MM + _GAP_MM) / spacing)
+    organ: Mask = dilate(result, reach) & vessel
+    return organ
 
 
 def typical_diameter_mm(mask: Mask, spacing_mm: float) -> float | None:
@@ -67,9 +93,9 @@ def typical_diameter_mm(mask: Mask, spacing_mm: float) -> float | None:
     # Cut ends count as going on.
     depth = ndimage.distance_transform_edt(np.pad(part, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
     ridge = part & (depth >= ndimage.maximum_filter(depth, 3))
-    # Specks and the ridges of corners are many and thin; the thicker half is the vessel's middle.
+    # Specks and the ridges of corners are many and thin; the vessel's middle is at least half as deep as its deepest place.
     values = depth[ridge]
-    return float(2.0 * (np.median(values[values >= np.median(values)]) - 0.5) * spacing_mm)
+    return float(2.0 * (np.median(values[values >= 0.5 * values.max()]) - 0.5) * spacing_mm)
 
 
 def _seeds(ct: WorkingCt, dense: Dense, canal_ra_mm: np.ndarray | None) -> tuple[Mask, Mask]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -61,12 +61,24 @@ class Structure:
 
 @dataclass(frozen=True, eq=False)
 class TissueMap:
-    """Tissue of every voxel: labels_kji uint8; the label's number stands in Resources/Data/tissues.json."""
+    """Tissue of every voxel.
+
+    Attributes:
+        labels_kji: uint8; the label's number stands in Resources/Data/tissues.json.
+        fat_percent_kji: uint8; how much of a voxel of fat or muscle is fat. None: each is what its label says.
+    """
 
     labels_kji: npt.NDArray[np.uint8]
+    # Cases that were saved without it keep their hash.
+    fat_percent_kji: npt.NDArray[np.uint8] | None = field(default=None, metadata={"hash_none": False})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels_kji", frozen_array(self.labels_kji, np.uint8, 3, "tissue labels"))
+        if self.fat_percent_kji is not None:
+            percent = frozen_array(self.fat_percent_kji, np.uint8, 3, "share of fat")
+            if percent.shape != self.labels_kji.shape or (percent.size and percent.max() > 100):
+                raise AnatomyError("The share of fat must be 0 to 100 percent on the tissue map's grid.")
+            object.__setattr__(self, "fat_percent_kji", percent)
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,8 @@ def _feed(digest: hashlib._Hash, value: Any) -> None:
         for field in dataclasses.fields(value):
             if not field.metadata.get("content", True):
                 continue
+            if getattr(value, field.name) is None and not field.metadata.get("hash_none", True):
+                continue
             digest.update(f"field:{field.name}:".encode())
             _feed(digest, getattr(value, field.name))
     elif isinstance(value, dict):

@@ -117,7 +117,10 @@ def _read_anatomy(folder: Path, data: Any) -> Anatomy:
         values = {k: v for k, v in row.items() if k not in ("layer", "label")}
         values["role"] = StructureRole(values["role"])
         structures.append(Structure(mask_kji=layers[row["layer"]] == row["label"], **values))
-    tissue = TissueMap(_array(folder / "tissue.nrrd", geometry, np.uint8))
+    fat = folder / "fat_percent.nrrd"
+    tissue = TissueMap(
+        _array(folder / "tissue.nrrd", geometry, np.uint8), _array(fat, geometry, np.uint8) if fat.is_file() else None
+    )
     return Anatomy(
         geometry,
         tissue,

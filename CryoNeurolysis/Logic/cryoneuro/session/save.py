@@ -24,7 +24,7 @@ from .segmentation import write_segmentation
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "ct": ("ct.nrrd",),
-    "anatomy": ("anatomy.seg.nrrd", "tissue.nrrd"),
+    "anatomy": ("anatomy.seg.nrrd", "tissue.nrrd", "fat_percent.nrrd"),
     "thermal": (
         "thermal/coldest.nrrd",
         "thermal/temperature.seq.nrrd",
@@ -38,6 +38,7 @@ _OURS = (
     "ct.nrrd",
     "anatomy.seg.nrrd",
     "tissue.nrrd",
+    "fat_percent.nrrd",
     "plan.json",
     "assessment.json",
     "events.jsonl",
@@ -182,6 +183,8 @@ def _write_parts(
 def _write_anatomy(anatomy: Anatomy, folder: Path) -> dict[str, Any]:
     places = write_segmentation(folder / "anatomy.seg.nrrd", anatomy.structures, anatomy.geometry)
     write_volume(folder / "tissue.nrrd", anatomy.tissue.labels_kji, anatomy.geometry)
+    if anatomy.tissue.fat_percent_kji is not None:
+        write_volume(folder / "fat_percent.nrrd", anatomy.tissue.fat_percent_kji, anatomy.geometry)
     structures = []
     for structure, place in zip(anatomy.structures, places, strict=True):
         row = {f.name: to_json(getattr(structure, f.name)) for f in fields(Structure) if f.name != "mask_kji"}

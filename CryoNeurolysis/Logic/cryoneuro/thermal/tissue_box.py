@@ -112,6 +112,7 @@ def _half_labels(
     half = _half_geometry(geometry)
     grid = nearest_voxels(anatomy, half)
     result: npt.NDArray[np.uint8] = anatomy.tissue.labels_kji[grid].copy()
+    _mix_fat(anatomy, grid, result)
     records = list(tissues())
     for structure in anatomy.structures:
         if structure.group == "unmeasured":
@@ -136,6 +137,22 @@ def _half_labels(
         inside = result[k[ok], j[ok], i[ok]] != 0
         result[k[ok][inside], j[ok][inside], i[ok][inside]] = tissue("nerve").label
     return result, tuple(records)
+
+
+_EIGHTHS = (np.array([[[0, 4], [6, 2]], [[7, 3], [1, 5]]]) + 0.5) * 12.5
+"""Percent from which each of the eight parts of a voxel counts as fat, spread so that neighbors differ."""
+
+
+def _mix_fat(anatomy: Anatomy, grid: tuple[npt.NDArray[np.intp], ...], halves: npt.NDArray[np.uint8]) -> None:
+    """Give voxels of fat and muscle the share of fat that their CT number says: that many of the eight parts."""
+    percent = anatomy.tissue.fat_percent_kji
+    if percent is None:
+        return
+    fat, muscle = tissue("fat").label, tissue("muscle").label
+    share = percent[grid]
+    mixed = ((halves == fat) & (share < 100)) | ((halves == muscle) & (share > 0))
+    k, j, i = np.nonzero(mixed)
+    halves[k, j, i] = np.where(share[k, j, i] > _EIGHTHS[k % 2, j % 2, i % 2], fat, muscle)
 
 
 def block(

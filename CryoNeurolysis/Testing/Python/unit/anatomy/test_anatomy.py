@@ -314,3 +314,14 @@ def test_no_body_is_a_sentence() -> None:
 def test_cancel_stops_the_segmentation(phantom: Phantom) -> None:
     with pytest.raises(CancelledError):
         segment(phantom.ct, grid_mm=2.0, cancelled=lambda: True)
+
+
+def test_the_first_and_last_slice_are_no_skin(phantom: Phantom) -> None:
+    """The phantom is cut within the trunk: its end slices hold the same tissues as their neighbors."""
+    k = slice(20, 70)
+    matrix = phantom.ct.geometry.ijk_to_ras.copy()
+    matrix[:3, 3] = phantom.ct.geometry.ijk_to_ras_mm([[0, 0, 20]])[0]
+    part = phantom.ct.array_kji[k].copy()
+    anatomy = segment(CtVolume(part, VolumeGeometry(part.shape, matrix)), grid_mm=2.0)
+    skin = (anatomy.tissue.labels_kji == tissue("skin").label).sum(axis=(1, 2))
+    assert skin[[0, -1]].max() < 1.3 * np.median(skin)

@@ -221,3 +221,34 @@ def test_finer_noise_does_not_turn_bone_into_contrast() -> None:
     bone = anatomy.structure("bone").mask_kji
     wanted = truth(phantom, anatomy, "ribs", "vertebrae")
     assert (ndimage.distance_transform_edt(~bone)[wanted] <= 1.0).mean() > 0.93
+
+
+def test_a_voxel_of_half_fat_is_half_fat() -> None:
+    """A trunk whose left half is muscle with a known share of fat in it: what the solver gets holds just that share."""
+    from cryoneuro.knowledge import tissue
+    from cryoneuro.thermal.tissue_box import _mix_fat, nearest_voxels
+
+    shape = (40, 60, 60)
+    matrix = np.diag([2.0, 2.0, 2.0, 1.0])
+    matrix[:3, 3] = [-59.0, -59.0, 0.0]
+    geometry = VolumeGeometry(shape, matrix)
+    r, a, _ = coordinates(geometry)
+    rng = np.random.default_rng(7)
+    for share in (0.0, 0.3, 0.5, 0.7, 1.0):
+        hu = rng.normal(-1000, 8, shape)
+        body = np.hypot(r, a) < 52.0
+        hu[body] = 50.0 - 150.0 * share + rng.normal(0, 6, int(body.sum()))
+        anatomy = segment(CtVolume(np.clip(np.rint(hu), -1024, 3071).astype(np.int16), geometry), grid_mm=2.0)
+        deep = np.hypot(*coordinates(anatomy.geometry)[:2]) < 40.0
+        percent = anatomy.tissue.fat_percent_kji
+        assert percent is not None and percent[deep].mean() == pytest.approx(100 * share, abs=1.5)
+        half = VolumeGeometry(
+            tuple(2 * n for n in anatomy.geometry.shape_kji),
+            anatomy.geometry.ijk_to_ras @ np.diag([0.5, 0.5, 0.5, 1.0]),
+        )
+        grid = nearest_voxels(anatomy, half)
+        labels = anatomy.tissue.labels_kji[grid].copy()
+        _mix_fat(anatomy, grid, labels)
+        inner = deep[grid]
+        assert (labels[inner] == tissue("fat").label).mean() == pytest.approx(share, abs=0.04)
+        assert np.isin(labels[inner], [tissue("fat").label, tissue("muscle").label]).all()
