@@ -6,7 +6,7 @@ from pathlib import Path
 
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import parameterNodeWrapper
@@ -98,6 +98,7 @@ class CryoNeurolysisParameterNode:
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
+    organs: vtkMRMLSegmentationNode
     target: str = "celiac_plexus"
     side: str = "left"
     probe: str = ""
@@ -144,6 +145,8 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.planButton.clicked.connect(self.onPlan)
         self.ui.freezeButton.clicked.connect(self.onFreeze)
         self.ui.fasterButton.clicked.connect(self.onFaster)
+        self.ui.organsButton.clicked.connect(self.onOrgans)
+        self.ui.confirmButton.clicked.connect(self.onConfirm)
         self.ui.cancelButton.clicked.connect(self.onCancel)
         self.ui.timeSlider.valueChanged.connect(self.onTime)
         for name in self._choices:
@@ -249,6 +252,22 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._jobRequest = self._request()
         self._start(work, self._planned)
 
+    def onOrgans(self, checked: bool = False) -> None:
+        """Let TotalSegmentator find the organs; it shows its own progress and may take minutes."""
+        try:
+            self._parameterNode.organs = self.logic.segmentOrgans(self._parameterNode.inputVolume)
+            self._updateState(_("Organs found; look at them, then press Plan."))
+        except Exception as error:
+            self._failed(error)
+
+    def onConfirm(self, checked: bool = False) -> None:
+        """The user has looked at the proposed course and agrees."""
+        try:
+            self.logic.confirmCourse()
+            self._updateState(_("Course confirmed."))
+        except Exception as error:
+            self._failed(error)
+
     def onFreeze(self, checked: bool = False) -> None:
         """Simulate and assess in the background."""
         try:
@@ -278,7 +297,8 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         node = self._parameterNode
         if node is None or node.inputVolume is None:
             return ()
-        return (node.inputVolume.GetID(), node.target, node.side, node.probe, node.protocol)
+        organs = node.organs.GetID() if node.organs is not None else ""
+        return (node.inputVolume.GetID(), organs, node.target, node.side, node.probe, node.protocol)
 
     def _start(self, work, onDone) -> None:
         # The result is shown on the CT it was made from, whatever is chosen or opened in the meantime.
@@ -332,6 +352,9 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.fasterButton.setVisible(not self.logic.hasFastSolver())
         self.ui.fasterButton.setEnabled(not running)
         self.ui.cancelButton.setEnabled(running)
+        self.ui.organsButton.setVisible(self.logic.hasTotalSegmentator())
+        self.ui.organsButton.setEnabled(bool(ready and not running))
+        self.ui.confirmButton.setEnabled(bool(fits and not running and not self.logic.courseIsConfirmed()))
         times = self.logic.runner().timesS()
         self.ui.timeSlider.setEnabled(bool(times) and not running)
         if not times:
@@ -397,13 +420,52 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
 
         runner = self.runner()
         ct = runner.readCt(parameters.inputVolume)
+        labels = runner.readLabels(parameters.organs)
         request = Request(
             target=parameters.target,
             side=parameters.side,
             probe=parameters.probe or None,
             protocol=parameters.protocol or None,
         )
-        return lambda progress, cancelled: runner.plan(ct, request, progress, cancelled)
+        return lambda progress, cancelled: runner.plan(ct, request, progress, cancelled, labels)
+
+    def courseIsConfirmed(self) -> bool:
+        """Whether the planned course has a person's yes."""
+        case = self.runner().case
+        return case is not None and case.plan is not None and case.plan.nerve.confirmed
+
+    def confirmCourse(self) -> None:
+        """Keep the user's yes to the course; an assessment is made anew."""
+        runner = self.runner()
+        runner.case = runner.confirm()
+
+    def hasTotalSegmentator(self) -> bool:
+        """Whether the extension TotalSegmentator is installed; it is never required."""
+        return hasattr(slicer.modules, "totalsegmentator")
+
+    def segmentOrgans(self, volumeNode: vtkMRMLScalarVolumeNode) -> vtkMRMLSegmentationNode:
+        """A segmentation of the organs by TotalSegmentator, with the names that the landmark rules know.
+
+        Raises:
+            ValueError: the extension is not installed, or no CT is chosen.
+        """
+        if not self.hasTotalSegmentator():
+            raise ValueError(_("TotalSegmentator is not installed; install it with the Extensions Manager."))
+        if volumeNode is None:
+            raise ValueError(_("Choose a CT first."))
+        from TotalSegmentator import TotalSegmentatorLogic
+
+        logic = TotalSegmentatorLogic()
+        logic.setupPythonRequirements()
+        segmentation = slicer.mrmlScene.AddNewNodeByClass(
+            "vtkMRMLSegmentationNode", f"Organs of {volumeNode.GetName()}"
+        )
+        try:
+            logic.process(volumeNode, segmentation, fast=False, task="total")
+        except Exception:
+            slicer.mrmlScene.RemoveNode(segmentation)
+            raise
+        return segmentation
 
     def hasFastSolver(self) -> bool:
         """Whether the compiled solver can be used."""

@@ -11,13 +11,15 @@ from typing import Any
 
 from cryoneuro.anatomy import segment
 from cryoneuro.console import summary
-from cryoneuro.model import CancelledError, Case, CtVolume, ImageError, content_hash
-from cryoneuro.pipeline import DOUBT_SAMPLES, Request, new_case, plan_step, simulate_step
+from cryoneuro.imaging import LabelMap
+from cryoneuro.model import CancelledError, Case, CtVolume, ImageError, PlanningError, content_hash
+from cryoneuro.pipeline import DOUBT_SAMPLES, Request, confirm_step, new_case, plan_step, simulate_step
 from cryoneuro.thermal import compiled_available
 
 from ..scene.case_scene import CaseNodes, buildCase, removeCase
 from ..scene.ct_node import ctFromNode
 from ..scene.isotherms import updateIsotherms
+from ..scene.segmentation_labels import labelsFromSegmentation
 
 Progress = Callable[[float, str], None]
 Cancelled = Callable[[], bool]
@@ -40,17 +42,37 @@ class CaseRunner:
         """
         return ctFromNode(volumeNode)
 
-    def plan(self, ct: CtVolume, request: Request, progress: Progress, cancelled: Cancelled) -> Case:
-        """Segment, unless this CT has been segmented already, and plan (any thread).
+    def readLabels(self, segmentationNode: Any) -> LabelMap | None:
+        """The structures of a segmentation node, None without one (main thread).
+
+        Raises:
+            ImageError: they cannot be used.
+        """
+        return labelsFromSegmentation(segmentationNode)
+
+    def plan(
+        self, ct: CtVolume, request: Request, progress: Progress, cancelled: Cancelled, labels: LabelMap | None = None
+    ) -> Case:
+        """Segment, unless this CT with these labels has been segmented already, and plan (any thread).
 
         Raises:
             CryoNeuroError: the stage that cannot be done, in its own words.
         """
-        key = content_hash(ct)
+        key = content_hash(ct) + ("" if labels is None else content_hash(labels))
         if self._segmented is None or self._segmented[0] != key:
-            anatomy = segment(ct, progress=lambda f, text: progress(0.6 * f, text), cancelled=cancelled)
+            anatomy = segment(ct, labels, progress=lambda f, text: progress(0.6 * f, text), cancelled=cancelled)
             self._segmented = (key, replace(new_case(ct), anatomy=anatomy))
         return plan_step(self._segmented[1], request, lambda f, text: progress(0.6 + 0.4 * f, text), cancelled)
+
+    def confirm(self) -> Case:
+        """The case with the user's yes to the proposed course.
+
+        Raises:
+            PlanningError: there is no plan.
+        """
+        if self.case is None:
+            raise PlanningError("Nothing has been planned yet; press Plan first.")
+        return confirm_step(self.case, course=True)
 
     def freeze(self, case: Case, progress: Progress, cancelled: Cancelled) -> Case:
         """Simulate and assess (any thread).

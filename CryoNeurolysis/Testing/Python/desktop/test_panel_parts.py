@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from cryoneuro.imaging import Phantom
-from cryoneuro.model import CancelledError, ImageError
+from cryoneuro.model import CancelledError, ImageError, PlanningError
 from cryoneuro.pipeline import Request
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (extra: scene)")
@@ -195,3 +195,44 @@ def test_the_straight_line_on_a_scene(phantom: Phantom) -> None:
         assert host.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
         assert host.scene.GetNodeByID(volume.GetID()) is not None
         assert np.array_equal(runner.readCt(volume).array_kji, phantom.ct.array_kji)
+
+
+def test_organs_come_from_a_segmentation_of_the_scene(phantom: Phantom, phantom_anatomy) -> None:
+    """A segmentation node on its own grid, overlapping segments included, gives the engine what it holds."""
+    from cryoneuro.imaging import label_on_grid
+    from cryoneuro.model import Anatomy, Structure, StructureRole
+    from CryoNeurolysisLib.scene.nodes import segmentationNode
+
+    grid = phantom_anatomy.geometry
+    labels = label_on_grid(phantom.labels_kji, phantom.ct.geometry, grid)
+    value = {name: number for number, name in phantom.names.items()}
+    masks = {"kidney_left": labels == value["kidney_left"], "colon": labels == value["colon"]}
+    masks["ureter_left"] = masks["kidney_left"] & (np.arange(labels.shape[2]) % 2 == 0)
+    structures = tuple(
+        Structure(name, name.split("_")[0], StructureRole.AVOID, mask, "drawn", "by hand", "high")
+        for name, mask in masks.items()
+    )
+    drawn = Anatomy(grid, phantom_anatomy.tissue, structures)
+    with HeadlessHost() as host:
+        volume = ctNode(host.scene, phantom.ct)
+        node = segmentationNode(host.scene, drawn, volume)
+        runner = CaseRunner(host.scene)
+        assert runner.readLabels(None) is None
+        found = runner.readLabels(node)
+        assert found is not None
+        maps = {layer.names[1]: layer for layer in (found, *found.further)}
+        assert sorted(maps) == ["colon", "kidney left", "ureter left"]
+        for name, mask in masks.items():
+            layer = maps[name.replace("_", " ")]
+            assert np.array_equal(label_on_grid(layer.labels_kji, layer.geometry, grid) > 0, mask), name
+        quiet = (lambda f, t: None, lambda: False)
+        case = runner.plan(runner.readCt(volume), Request("intercostal", probe_count=1), *quiet, found)
+        assert case.anatomy is not None and case.anatomy.structure("kidney_left").origin == "imported"
+        with pytest.raises(PlanningError, match="Plan first"):
+            CaseRunner(host.scene).confirm()
+        runner.show(case, volume)
+        assert runner.confirm().plan.nerve.confirmed
+        transform = host.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        node.SetAndObserveTransformNodeID(transform.GetID())
+        with pytest.raises(ImageError, match="under a transform"):
+            runner.readLabels(node)
