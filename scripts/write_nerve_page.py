@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cryoneuro.knowledge import NerveRecord, nerves
+from cryoneuro.knowledge import NerveRecord, code_set_text, nerves
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "nerves.md"
 RISK = ("none: sensory or autonomic", "minor", "clinically relevant", "disabling")
@@ -76,7 +76,7 @@ def section(nerve: NerveRecord) -> str:
         ),
         ("Default probe, protocol", f"`{nerve.default_probe}`, `{nerve.default_protocol}`"),
         ("Regrowth distance", _range(nerve.regrowth_distance_mm, "mm")),
-        ("Codes", "; ".join(f"{c['code']}: {c['note']}" for c in nerve.codes) or "none recorded"),
+        (f"Codes ({code_set_text()})", "; ".join(f"{c['code']}: {c['note']}" for c in nerve.codes) or "none recorded"),
         ("Source", nerve.source),
     ]
     body = "\n".join(f"| {name} | {text.replace('|', '/')} | [ ] |" for name, text in rows)

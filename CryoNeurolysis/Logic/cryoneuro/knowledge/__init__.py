@@ -18,7 +18,7 @@ from .catalog import (
     tissue,
     tissues,
 )
-from .nerves import NeighborRecord, NerveRecord, limits_for, nerve, nerves
+from .nerves import NeighborRecord, NerveRecord, code_set_text, limits_for, nerve, nerves
 from .records import data_folder, load_records
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "NerveRecord",
     "ProtectionRecord",
     "TissueRecord",
+    "code_set_text",
     "color",
     "constant",
     "data_folder",

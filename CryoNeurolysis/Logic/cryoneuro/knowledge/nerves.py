@@ -149,6 +149,12 @@ def nerve(name: str) -> NerveRecord:
     return _nerve(find_record("nerve target", name, load_records("nerves")))
 
 
+def code_set_text() -> str:
+    """Which set of codes the suggested ones were taken from, and of when: "CPT as of 2026-04"."""
+    record = find_record("code set", "cpt", load_records("code_sets"))
+    return f"{record['name']} as of {record['as_of']}"
+
+
 def limits_for(record: NerveRecord) -> Limits:
     """The default limits with the treated length that this nerve needs."""
     items = tuple(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..knowledge import code_set_text
 from ..knowledge import nerve as nerve_record
 from ..model import Case, CaseError, Plan, Status
 from ..planning import clearance_words, console_pose
@@ -134,7 +135,7 @@ def build_report(case: Case, pictures: tuple[Picture, ...] = (), credit_lines: t
                 "; ".join(f"{key}: {value}" for key, value in case.thermal.provenance) + ".",
                 f"Probes: {'; '.join(_probe_text(plan))}.",
                 f"Protocol: {plan.protocol.name} ({plan.protocol.source}).",
-                "Suggested codes, verify with coder and payer: "
+                f"Suggested codes ({code_set_text()}), verify with coder and payer: "
                 + (", ".join(str(c["code"]) for c in record.codes) or "none")
                 + ".",
                 f"{case.software}. {DISCLAIMER}",

@@ -24,6 +24,7 @@ FILES = [
     "constants",
     "label_groups",
     "label_ids",
+    "code_sets",
 ]
 
 
