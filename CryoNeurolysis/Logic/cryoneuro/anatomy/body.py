@@ -21,6 +21,8 @@ _FOLD_MM = 3.0
 _POCKET_MM3 = 30000.0
 _MAIN_SHARE = 0.4
 _LUNG_RIM = 0.6
+_FREE_AIR_MM = 12.0
+_FREE_AIR_MM3 = 50_000.0
 _APART_HU = -700.0
 _APART_MM3 = 2000.0
 
@@ -102,6 +104,9 @@ def _cut_gas(ct: WorkingCt, step: int, trunk: Mask) -> Mask:
     labels, sizes = components(gas)
     cut = np.unique(labels[edge & gas])
     deep = erode(gas, 2)
+    # The room's air comes in pieces far wider than a trachea.
+    free = opened(gas & (hu < constant("hu_pure_gas_below")), round(_FREE_AIR_MM / (step * ct.geometry.spacing_mm[0])))
+    coarse_mm3 = ct.geometry.voxel_volume_mm3 * step**3
     near = dilate(trunk, 2)
     result = np.zeros_like(gas)
     boxes = ndimage.find_objects(labels)
@@ -111,6 +116,11 @@ def _cut_gas(ct: WorkingCt, step: int, trunk: Mask) -> Mask:
         inner = part & deep[box]
         values = hu[box][inner if inner.any() else part]
         if sizes[number - 1] < _FEW or float(np.mean(values < constant("hu_pure_gas_below"))) >= 0.5:
+            continue
+        if part.shape[2] == gas.shape[2] and part.all(axis=2).any():
+            # Nothing but gas from one side of the picture to the other: air behind or before a patient, no lung.
+            continue
+        if float((free[box] & part).sum()) * coarse_mm3 > _FREE_AIR_MM3:
             continue
         wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
         mask = labels[wide] == number

@@ -41,6 +41,10 @@ _SHORTEST_MM = 25.0
 _OFF_MIDDLE_MM = 55.0
 """How far a scoliotic or turned spine may lie from the middle of the trunk; hips lie farther out."""
 _CUT_SHARE = 0.15
+_OPEN = 0.93
+_OPEN_SHARE = 0.08
+_BROAD_MM = 6.0
+_BROAD_SHARE = 0.6
 _BODY_SHARE = 0.4
 """Bodies take three quarters of the spine's length; discs and weak bone take from that."""
 _RADIUS_MM = 8.0
@@ -86,6 +90,8 @@ def find_canal(ct: WorkingCt, bone_kji: Mask, body_kji: Mask) -> Canal | None:
     worth = np.where(_has_one_behind(places, fronted, spacing), 0.2 * worth, worth)
     chain = best_chain(places[:, 0], spacing * places[:, 1:].astype(np.float64), worth, spacing, _BRIDGE_MM, 0.7)
     if len(chain) < 3 or fronted[chain].mean() < _BODY_SHARE:
+        return None
+    if not _is_spine(ct, bone_kji, places[chain]):
         return None
     slices, first = np.unique(places[chain, 0], return_index=True)
     if (slices[-1] - slices[0]) * spacing < _SHORTEST_MM:
@@ -138,35 +144,67 @@ def _middle_i(ct: WorkingCt, body: Mask) -> int | None:
     return int(used[0] + used[-1]) // 2
 
 
+def _is_spine(ct: WorkingCt, bone: Mask, chain: npt.NDArray[np.int64]) -> bool:
+    """Whether a chain is open to a side here and there, as foramina and gaps between arches are, with broad bodies in front.
+
+    The marrow of a hip bone is closed in every slice; the joint beside the sacrum has bone on one side of its front only.
+    """
+    slices = np.arange(chain[0, 0], chain[-1, 0] + 1)
+    # Slices that the chain leaps are looked at as well: where arches are open no place is deep between bones.
+    whole = np.column_stack([slices, *(np.rint(np.interp(slices, chain[:, 0], chain[:, n])) for n in (1, 2))]).astype(
+        int
+    )
+    level = _reached(bone, whole, 0.0, round(_RAY_MM / ct.geometry.spacing_mm[0]))
+    aside = np.array([0, 0, round(_BROAD_MM / ct.geometry.spacing_mm[0])])
+    ends = (np.zeros(3, int), np.array(bone.shape) - 1)
+    both = [_fronted(ct, bone, np.clip(chain + side * aside, *ends), chain) for side in (-1, 1)]
+    return bool((level.mean(axis=1) < _OPEN).mean() > _OPEN_SHARE and (both[0] & both[1]).mean() > _BROAD_SHARE)
+
+
+def _reached(bone: Mask, places: npt.NDArray[np.int64], tilt: float, count: int) -> npt.NDArray[np.bool_]:
+    """Whether rays of so many voxels at a tilt (radians) meet bone, (N, azimuths)."""
+    n_k, n_j, n_i = bone.shape
+    flat = bone.ravel()
+    hit = np.zeros((len(places), _AZIMUTHS), bool)
+    steps = np.arange(1, count + 1)
+    for column, angle in enumerate(2.0 * np.pi * np.arange(_AZIMUTHS) / _AZIMUTHS):
+        step = np.array([np.sin(tilt), np.cos(tilt) * np.sin(angle), np.cos(tilt) * np.cos(angle)])
+        offsets = np.rint(steps[:, None] * step).astype(np.int64)
+        k = np.clip(places[:, :1] + offsets[:, 0], 0, n_k - 1)
+        j = np.clip(places[:, 1:2] + offsets[:, 1], 0, n_j - 1)
+        i = np.clip(places[:, 2:] + offsets[:, 2], 0, n_i - 1)
+        hit[:, column] = flat[(k * n_j + j) * n_i + i].any(axis=1)
+    return hit
+
+
 def _judge(
     ct: WorkingCt, bone: Mask, places: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Share of the directions in which bone is near (N,), and whether a vertebral body lies in front (N,)."""
     spacing = ct.geometry.spacing_mm[0]
-    azimuth = 2.0 * np.pi * np.arange(_AZIMUTHS) / _AZIMUTHS
-    hit = np.zeros((len(places), _AZIMUTHS), bool)
-    steps = np.arange(spacing, _RAY_MM, spacing) / spacing
-    flat = bone.ravel()
-    n_k, n_j, n_i = bone.shape
-    for tilt in np.radians(_TILTS_DEG):
-        for column, angle in enumerate(azimuth):
-            step = np.array([np.sin(tilt), np.cos(tilt) * np.sin(angle), np.cos(tilt) * np.cos(angle)])
-            offsets = np.rint(steps[:, None] * step).astype(np.int64)
-            k = np.clip(places[:, :1] + offsets[:, 0], 0, n_k - 1)
-            j = np.clip(places[:, 1:2] + offsets[:, 1], 0, n_j - 1)
-            i = np.clip(places[:, 2:] + offsets[:, 2], 0, n_i - 1)
-            hit[:, column] |= flat[(k * n_j + j) * n_i + i].any(axis=1)
-    # In front, from where bone begins: a body is a block of bright voxels, an arch is a thin bar.
+    steps = round(_RAY_MM / spacing)
+    hit = np.logical_or.reduce([_reached(bone, places, tilt, steps) for tilt in np.radians(_TILTS_DEG)])
+    return hit.mean(axis=1), _fronted(ct, bone, places, places)
+
+
+def _fronted(
+    ct: WorkingCt, bone: Mask, places: npt.NDArray[np.int64], contents: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Whether a vertebral body lies in front of places (N, 3), brighter than what is at `contents` (N, 3).
+
+    From where bone begins: a body is a block of bright voxels, an arch is a thin bar.
+    """
+    spacing = ct.geometry.spacing_mm[0]
+    n_j = bone.shape[1]
     own = ndimage.uniform_filter(ct.array_kji.astype(np.float32), 3)
     ahead = np.arange(0, round((_RAY_MM + _BODY_MM[1]) / spacing))
-    line_j = np.clip(places[:, 1:2] + ahead, 0, n_j - 1)
-    line = bone[places[:, :1], line_j, places[:, 2:]]
+    line = bone[places[:, :1], np.clip(places[:, 1:2] + ahead, 0, n_j - 1), places[:, 2:]]
     start = np.argmax(line, axis=1)
     window = start[:, None] + np.arange(round(_BODY_MM[0] / spacing), round(_BODY_MM[1] / spacing))
     body_hu = own[places[:, :1], np.clip(places[:, 1:2] + window, 0, n_j - 1), places[:, 2:]]
-    content = own[tuple(places.T)]
-    fronted = line.any(axis=1) & (body_hu.mean(axis=1) > np.maximum(content + _BODY_OVER_HU, _BODY_HU))
-    return hit.mean(axis=1), fronted
+    needed = np.maximum(own[tuple(contents.T)] + _BODY_OVER_HU, _BODY_HU)
+    found: npt.NDArray[np.bool_] = line.any(axis=1) & (body_hu.mean(axis=1) > needed)
+    return found
 
 
 def _likeness(ct: WorkingCt, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from .proposal_radius import nerve_radius_mm
 
 _BRANCH_MM = 7.0
 """A branch reaches at least this far in front of the aortic wall."""
+_FREE_ABOVE_MM = 12.0
 _SEARCH_ABOVE_LUNG_MM = 70.0
 _SEARCH_BELOW_LUNG_MM = 90.0
 
@@ -122,6 +123,9 @@ def _uppermost_branch(
     for number in range(count, 0, -1):
         members = np.flatnonzero(runs == number)
         if len(members) * spacing >= 3.0:
+            if numbered_s is None and s[-1] - s[members[-1]] < _FREE_ABOVE_MM:
+                # Where the picture begins at a branch nobody knows whether another one leaves above it.
+                return None
             # The trunk leaves the aorta near the middle of the upper part of its run.
             return float(s[members[-1]]) - 3.0
     return None

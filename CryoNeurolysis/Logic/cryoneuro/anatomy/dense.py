@@ -19,6 +19,11 @@ _CORE_MM3 = 700.0
 _DARKER_HU = 80.0
 _DARKER_SHARE = 0.12
 """Soft tissue and fat lie round blood and organs; round an even part of marrow lies more marrow."""
+_DARKER_CUT_SHARE = 0.3
+_TUBE_MM = 25.0
+_TUBE_MM3 = 3000.0
+_SMOOTH_SHARE = 0.6
+_SOME_SHELL = 0.05
 _SHELL_HU = 280.0
 _SHELL_OVER_HU = 50.0
 _SHELL_SHARE = 0.15
@@ -142,9 +147,15 @@ def _cores(ct: WorkingCt, candidate: Mask) -> tuple[npt.NDArray[np.int32], tuple
         part = found[box] == number
         mean_hu = float(ct.array_kji[box][part].mean())
         darker, shell = _surroundings(ct, box, part, mean_hu)
-        if shell > _SHELL_SHARE:
+        side = any(s.start == 0 or s.stop == n for s, n in zip(box[1:], hu.shape[1:], strict=True))
+        # As even as noise alone, and a tube: blood, even where plaque makes a shell round it.
+        smooth = float(np.median(spread[box][part])) < _SMOOTH_SHARE * (_SPREAD[0] * noise + _SPREAD[1] * mean_hu)
+        tube = smooth and volume > _TUBE_MM3 and part.shape[0] * spacing >= _TUBE_MM
+        if not tube and shell > _SHELL_SHARE:
             marrow[box] |= part
-        elif darker > _DARKER_SHARE:
+        # Where the picture cuts a part nobody sees its shell, and some cortex beside it may be the rim of its bone: then it
+        # must look the more like blood.
+        elif tube or darker > (_DARKER_CUT_SHARE if side or shell > _SOME_SHELL else _DARKER_SHARE):
             cores.append(Core(len(cores) + 1, mean_hu, volume, part.shape[0] * spacing))
             labels[box][part] = len(cores)
     return labels, tuple(cores), marrow

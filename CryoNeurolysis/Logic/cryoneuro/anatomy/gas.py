@@ -15,6 +15,8 @@ from .morphology import Mask, closed, components, dilate, erode, opened, touchin
 _LUNG_MIN_ML = 40.0
 _CUT_LUNG_MIN_ML = 3.0
 """Of a lung that the first or last slice cuts, less may be left."""
+_TOP_MM = 9.0
+_WHOLE_LUNG_ML = 350.0
 _WALL_MM = 3.0
 _AIRWAY_HU = -900.0
 """Free gas with its partial volume; parenchyma of all but a very emphysematous lung is above."""
@@ -28,6 +30,8 @@ _FLUID_MIN_ML = 25.0
 _FLUID_REACH_MM = 12.0
 """The average across the lung wall takes the first millimeters of a fluid away."""
 _FLUID_AT_LUNG = 0.2
+_TOUCHING_MM = 3.0
+_TOUCHING_SHARE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +53,14 @@ def find_gas(ct: WorkingCt, body_kji: Mask) -> Gas:
     milliliter = ct.geometry.voxel_volume_mm3 / 1000.0
     pure_below = constant("hu_pure_gas_below")
     lung = np.zeros_like(inside)
+    top = int(np.flatnonzero(body_kji.any(axis=(1, 2)))[-1]) + 1
     boxes = ndimage.find_objects(labels, max_label=60)
     for number, (size, box) in enumerate(zip(sizes[:60], boxes, strict=False), start=1):
         volume = size * milliliter
         cut = box[0].start == 0 or box[0].stop == labels.shape[0]
+        # A lung ends where the body in view ends above, or is whole and large; stool mixed with gas does neither.
+        if box[0].stop < top - round(_TOP_MM / spacing) and volume < _WHOLE_LUNG_ML:
+            continue
         if volume < (_CUT_LUNG_MIN_ML if cut else _LUNG_MIN_ML):
             continue
         part = labels[box] == number
@@ -131,9 +139,19 @@ def _fluid_beside(hu: npt.NDArray[np.int16], inside: Mask, lung: Mask, spacing: 
         share = float(np.pad(beside[box], 1)[shell].mean())
         if share > _FLUID_AT_LUNG:
             found[box] |= part[1:-1, 1:-1, 1:-1]
-    # Back out to the walls, where the average is half something else.
+    # Back out to the walls, where the average is half something else; then it must touch the lung itself.
     rim = inside & ~lung & (smooth > _FLUID_RIM_HU[0]) & (smooth < _FLUID_RIM_HU[1])
-    result: Mask = found | (dilate(found, max(1, round(4.5 / spacing))) & rim)
+    whole = found | (dilate(found, max(1, round(4.5 / spacing))) & rim)
+    near = dilate(lung, max(1, round(_TOUCHING_MM / spacing)))
+    labels, _ = components(whole)
+    result = np.zeros_like(lung)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        part = np.pad(labels[box] == number, 1)
+        shell = part & ~erode(part, 1)
+        if float(np.pad(near[box], 1)[shell].mean()) > _TOUCHING_SHARE:
+            result[box] |= part[1:-1, 1:-1, 1:-1]
     return result
 
 

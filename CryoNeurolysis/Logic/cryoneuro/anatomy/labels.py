@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,16 +46,37 @@ def group_of(name: str) -> Mapping[str, Any] | None:
 
 def structure_name(name: str) -> str:
     """A label's name as the landmark rules know it: no blanks, the side behind ("Left kidney", "L2 vertebra")."""
-    words = name.strip().replace("-", " ").replace("_", " ").split()
-    if len(words) > 1 and words[0].lower() in ("left", "right"):
-        side = words.pop(0).lower()
+    words = name.strip().replace("-", " ").replace("_", " ").lower().split()
+    key = "".join(words)
+    if key in _ALIASES:
+        return _ALIASES[key]
+    if len(words) > 1 and words[0] in ("left", "right"):
+        side = words.pop(0)
         # Ribs carry their number behind the side.
-        words.insert(1 if words[0].lower() == "rib" else len(words), side)
-    if len(words) == 2 and words[1].lower() in ("vertebra", "vertebrae"):
-        words = ["vertebrae", words[0].upper()]
-    if len(words) == 2 and words[0].lower() in ("vertebra", "vertebrae"):
+        words.insert(1 if words[0] == "rib" else len(words), side)
+    if len(words) == 2 and words[1] in ("bone", "organ"):
+        words = words[:1]
+    if len(words) == 3 and words[1] == "bone":
+        words = [words[0], words[2]]
+    if len(words) == 2 and words[1] in ("vertebra", "vertebrae"):
+        words = ["vertebrae", words[0]]
+    if len(words) == 2 and words[0] in ("vertebra", "vertebrae"):
         words = ["vertebrae", words[1].upper()]
+    if len(words) == 1 and _LEVEL.fullmatch(words[0]):
+        words = ["vertebrae", words[0].upper()]
     return "_".join(words)
+
+
+_ALIASES = {
+    "abdominalaorta": "aorta",
+    "thoracicaorta": "aorta",
+    "descendingaorta": "aorta",
+    "spinalcord": "spinal_cord",
+    "spinalcanal": "spinal_canal",
+    "ivc": "inferior_vena_cava",
+    "urinarybladder": "urinary_bladder",
+}
+_LEVEL = re.compile(r"c[1-7]|t([1-9]|1[0-2])|l[1-6]")
 
 
 def structures_from_labels(
@@ -78,7 +101,20 @@ def structures_from_labels(
     notes: list[str] = []
     for layer in (labels, *labels.further):
         _add_layer(layer, target, confirmed, structures, notes)
-    return tuple(structures), tuple(notes)
+    return _merged_by_name(structures, notes), tuple(notes)
+
+
+def _merged_by_name(structures: list[Structure], notes: list[str]) -> tuple[Structure, ...]:
+    """Labels of one name as one structure: two programs, or two parts, called it the same."""
+    merged: dict[str, Structure] = {}
+    for structure in structures:
+        before = merged.get(structure.name)
+        if before is None:
+            merged[structure.name] = structure
+        else:
+            merged[structure.name] = replace(before, mask_kji=before.mask_kji | structure.mask_kji)
+            notes.append(f"Two labels are called '{structure.name}'; they are taken as one structure.")
+    return tuple(merged.values())
 
 
 def _add_layer(
@@ -97,6 +133,9 @@ def _add_layer(
         mask = np.zeros(grid.shape, bool)
         mask[box] = grid[box] == value
         record = group_of(name)
+        if record is None and _is_outline(name, mask):
+            notes.append(f"Label '{name}' of {labels.source} is left out; it outlines the body or most of the picture.")
+            continue
         if record is None:
             notes.append(f"The label name '{name}' is not known; it is avoided like an organ of unknown kind.")
         structures.append(
@@ -111,6 +150,29 @@ def _add_layer(
                 confirmed=confirmed,
             )
         )
+
+
+_OUTLINES = (
+    "external",
+    "patient",
+    "outline",
+    "torso",
+    "body",
+    "skin",
+    "couch",
+    "table",
+    "fat",
+    "muscle",
+    "ptv",
+    "avoid",
+)
+_OUTLINE_SHARE = 0.3
+
+
+def _is_outline(name: str, mask: npt.NDArray[np.bool_]) -> bool:
+    """Whether an unknown label is the body's contour, a planning aid, or a tissue everywhere, and no organ to be avoided."""
+    words = structure_name(name).lower().split("_")
+    return any(word in _OUTLINES for word in words) or float(mask.mean()) > _OUTLINE_SHARE
 
 
 _FIT = {"bone": (100.0, np.inf), "lung": (-np.inf, -300.0)}

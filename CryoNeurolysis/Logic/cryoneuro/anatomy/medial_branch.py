@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve
+from .clear import out_of_closed
 from .landmarks import canal_centers_ra_mm
 from .morphology import Mask
 from .proposal_radius import nerve_radius_mm
@@ -80,7 +81,7 @@ def propose_medial_branch(anatomy: Anatomy, record: NerveRecord, side: str, leve
     return Nerve(
         name=f"Medial branch across L{chosen}, {side}",
         target_id=record.id,
-        points_ras_mm=_off_bone(anatomy, mask, points),
+        points_ras_mm=out_of_closed(anatomy, points),
         radius_mm=nerve_radius_mm(record),
         sigma_mm=constant("medial_branch_sigma_mm"),
         rule=f"in the groove between the superior articular and the transverse process of L{chosen}",
@@ -117,20 +118,3 @@ def _groove(anatomy: Anatomy, mask: Mask, k: int, lateral: npt.NDArray[np.float6
         foot = top + int(np.argmax(rear[top:] >= rear[top] + _FOOT_SHARE * drop))
     s = float(geometry.ijk_to_ras[2, 3] + k * geometry.spacing_mm[2])
     return np.array([aside[foot], rear[foot] - _OFF_BONE_MM, s])
-
-
-def _off_bone(anatomy: Anatomy, mask: Mask, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Points in or on the bone moved out of it by the nerve's own half width."""
-    geometry = anatomy.geometry
-    kji = np.rint(geometry.ras_to_ijk(points)).astype(int)[:, ::-1]
-    low = np.maximum(0, kji.min(axis=0) - 12)
-    high = kji.max(axis=0) + 13
-    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    where = ndimage.distance_transform_edt(mask[window], return_distances=False, return_indices=True)
-    moved = points.copy()
-    for n, place in enumerate(kji - low):
-        if mask[window][tuple(place)]:
-            moved[n] = geometry.ijk_to_ras_mm((where[(slice(None), *place)] + low)[None, ::-1])[0]
-    keep = np.concatenate([[True], np.linalg.norm(np.diff(moved, axis=0), axis=1) > 0.5])
-    result: npt.NDArray[np.float64] = moved[keep]
-    return result

@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve
+from .clear import out_of_closed
 from .landmarks import canal_centers_ra_mm, union_of
 from .morphology import Mask
-from .pelvic import out_of_closed
 from .pelvis import middle_r_mm
 from .proposal_radius import nerve_radius_mm
 
@@ -18,7 +18,9 @@ _STRIP_MM = 8.0
 _AHEAD_OF_CANAL_MM = 35.0
 _EDGE_MM = 8.0
 _GAP_MM = 12.0
-_LEAST_BELOW_CANAL_MM = 30.0
+_LEAST_BELOW_CANAL_MM = 55.0
+_LEAST_BODY_MM = 15.0
+_COARSEST_MM = 2.5
 _ALA_MM = (28.0, 40.0)
 _ALA_SHARE = 0.12
 _ALA_THICK_MM = 14.0
@@ -35,6 +37,8 @@ def propose_ganglion_impar(anatomy: Anatomy, record: NerveRecord, side: str, lev
     """
     geometry = anatomy.geometry
     spacing = geometry.spacing_mm[0]
+    if spacing > _COARSEST_MM:
+        raise AnatomyError(f"On a grid of {spacing:g} mm the coccyx is not seen; use 2.5 mm or less (--grid-mm 1.5).")
     middle = middle_r_mm(anatomy)
     strip = _strip(anatomy, middle)
     s = geometry.ijk_to_ras[2, 3] + np.arange(geometry.shape_kji[0]) * spacing
@@ -67,7 +71,7 @@ def propose_ganglion_impar(anatomy: Anatomy, record: NerveRecord, side: str, lev
     offset = constant("ganglion_impar_offset_mm")
     at = np.linspace(above + half, above - half, 5)
     points = np.column_stack([np.interp(at, arc, surface[:, n]) for n in range(3)]) + np.array([0.0, offset, 0.0])
-    rule = f"{offset:g} mm in front of the sacrococcygeal junction, {above:g} mm above the tip of the coccyx"
+    rule = f"{offset:g} mm in front of the sacrococcygeal junction, {above:g} mm above the lowest bone of the coccyx that is seen"
     return _nerve(anatomy, record, points, rule)
 
 
@@ -84,13 +88,17 @@ def propose_superior_hypogastric(anatomy: Anatomy, record: NerveRecord, side: st
         )
     geometry = anatomy.geometry
     spacing = geometry.spacing_mm[0]
+    if _cut(lowest):
+        raise AnatomyError("The picture cuts L5; give the nerve course as points.")
     offset = constant("superior_hypogastric_offset_mm")
     middle_i = round(float(np.nonzero(lowest)[2].mean()))
     reach = round(_STRIP_MM / spacing)
     a = geometry.ijk_to_ras[1, 3] + np.arange(geometry.shape_kji[1]) * spacing
     s = geometry.ijk_to_ras[2, 3] + np.arange(geometry.shape_kji[0]) * spacing
-    strip = lowest[:, :, middle_i - reach : middle_i + reach + 1]
+    strip = lowest[:, :, max(0, middle_i - reach) : middle_i + reach + 1]
     k = np.flatnonzero(strip.any(axis=(1, 2)))
+    if (k[-1] - k[0] if len(k) else 0) * spacing < _LEAST_BODY_MM:
+        raise AnatomyError("Too little of L5 is in view; give the nerve course as points.")
     front = np.array([a[strip[n].any(axis=1)].max() for n in k])
     # The lower two thirds of the body, and on in their direction over the disc.
     low = k <= k[0] + 2 * (k[-1] - k[0]) // 3
@@ -150,9 +158,17 @@ def _l5(anatomy: Anatomy) -> Mask | None:
     return lowest if _on_a_sacrum(anatomy, lowest, bone) else None
 
 
+def _cut(mask: Mask) -> bool:
+    """Whether a vertebra reaches the lower, the front or a side face of the picture, or is empty."""
+    faces = (mask[:2], mask[:, -2:], mask[:, :, :2], mask[:, :, -2:])
+    return not mask.any() or any(bool(face.any()) for face in faces)
+
+
 def _body_only(anatomy: Anatomy, mask: Mask) -> Mask:
     """A labeled vertebra without its arch: what lies in front of the canal's middle."""
     centers = canal_centers_ra_mm(anatomy)
+    if not np.isfinite(centers[np.flatnonzero(mask.any(axis=(1, 2))), 1]).any():
+        raise AnatomyError("The spinal canal behind L5 is not known; give the nerve course as points.")
     a = anatomy.geometry.ijk_to_ras[1, 3] + np.arange(mask.shape[1]) * anatomy.geometry.spacing_mm[0]
     result = mask.copy()
     for k in np.flatnonzero(mask.any(axis=(1, 2))):

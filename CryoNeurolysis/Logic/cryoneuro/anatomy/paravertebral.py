@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve, StructureRole, VolumeGeometry
+from .clear import out_of_closed
 from .morphology import Mask, largest
 from .proposal_radius import nerve_radius_mm
 
@@ -59,7 +60,7 @@ def propose_paravertebral(anatomy: Anatomy, record: NerveRecord, side: str, leve
             f"Too little of the front of {wanted[0]} to {wanted[-1]} is in view or free of vessels on the {side}; give the "
             "course as points."
         )
-    points = _smoothed(np.array(rows))
+    points = out_of_closed(anatomy, _smoothed(np.array(rows)))
     seen = ", ".join(masks)
     return Nerve(
         name=f"{record.name}, {side}",

@@ -8,24 +8,13 @@ from scipy import ndimage
 
 from ..imaging import sample
 from ..knowledge import NerveRecord, constant, tissue
-from ..model import Anatomy, AnatomyError, Nerve, StructureRole
+from ..model import Anatomy, AnatomyError, Nerve
+from .clear import out_of_closed
 from .pelvis import Hip, find_hip, iliac_spine, ischial_spine, obturator_canal
 from .proposal_radius import nerve_radius_mm
 
 _STEP_MM = 5.0
 _SMOOTH_MM = 6.0
-_FREE_GROUPS = (
-    "bone",
-    "vessel",
-    "aorta",
-    "iliac_vessels",
-    "femoral_vessels",
-    "bladder",
-    "rectum",
-    "bowel",
-    "gas",
-    "metal",
-)
 
 
 def propose_pudendal(anatomy: Anatomy, record: NerveRecord, side: str, level: int | None) -> Nerve:
@@ -205,30 +194,4 @@ def _even(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     line = np.column_stack([ndimage.gaussian_filter1d(line[:, n], _SMOOTH_MM, mode="nearest") for n in range(3)])
     count = max(3, round(arc[-1] / _STEP_MM) + 1)
     result: npt.NDArray[np.float64] = line[np.rint(np.linspace(0, len(line) - 1, count)).astype(int)]
-    return result
-
-
-def out_of_closed(anatomy: Anatomy, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Points that lie in bone, vessels, gas or organs moved to the nearest place outside, a millimeter off."""
-    closed = ~anatomy.body_kji
-    for structure in anatomy.structures:
-        if structure.role is StructureRole.AVOID and structure.group in _FREE_GROUPS:
-            closed |= structure.mask_kji
-    geometry = anatomy.geometry
-    kji = geometry.ras_to_ijk(points)[:, ::-1]
-    low = np.maximum(0, np.floor(kji.min(axis=0)).astype(int) - 20)
-    high = np.ceil(kji.max(axis=0)).astype(int) + 21
-    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    part = ndimage.binary_dilation(closed[window])
-    if part.all():
-        return points
-    where = ndimage.distance_transform_edt(part, return_distances=False, return_indices=True)
-    moved = points.copy()
-    for n, place in enumerate(np.rint(kji - low).astype(int)):
-        place = np.clip(place, 0, np.array(part.shape) - 1)
-        if part[tuple(place)]:
-            free = where[(slice(None), *place)] + low
-            moved[n] = geometry.ijk_to_ras_mm(free[None, ::-1])[0]
-    steps = np.linalg.norm(np.diff(moved, axis=0), axis=1)
-    result: npt.NDArray[np.float64] = moved[np.concatenate([[True], steps > 0.5])]
     return result

@@ -27,6 +27,7 @@ _REAR_MM = 20.0
 _EDGE_MM = 6.0
 _NO_HIP_MM3 = 40_000.0
 _HIP_THICK_MM = 9.0
+_MIDDLE_FROM_EDGE_MM = 20.0
 _CHEST = ("rib", "vertebra", "scapula", "clavicula", "humerus", "sternum", "costal_cartilage", "skull")
 
 
@@ -123,13 +124,18 @@ def middle_r_mm(anatomy: Anatomy) -> float:
         AnatomyError: neither is known.
     """
     for structure in anatomy.structures:
-        if structure.name == "sacrum" and structure.mask_kji.any():
+        cut = structure.mask_kji[:, :, [0, 1, -2, -1]].any()
+        if structure.name == "sacrum" and structure.mask_kji.any() and not cut:
             i = np.nonzero(structure.mask_kji)[2].mean()
             return float(anatomy.geometry.ijk_to_ras_mm([[i, 0, 0]])[0, 0])
     centers = canal_centers_ra_mm(anatomy)
     known = np.flatnonzero(~np.isnan(centers[:, 0]))
     low = known[: max(1, round(40.0 / anatomy.geometry.spacing_mm[0]))]
-    return float(np.median(centers[low, 0]))
+    middle = float(np.median(centers[low, 0]))
+    corners = anatomy.geometry.corners_ras_mm[:, 0]
+    if min(middle - corners.min(), corners.max() - middle) < _MIDDLE_FROM_EDGE_MM:
+        raise AnatomyError("The picture cuts the spine, so the middle is not known; give the nerve course as points.")
+    return middle
 
 
 def _beside(bone: Mask, lateral: npt.NDArray[np.float64], spacing: float) -> Mask:
@@ -218,6 +224,8 @@ def iliac_spine(anatomy: Anatomy, hip: Hip) -> npt.NDArray[np.float64]:
     # Foremost and lowest: the crest above is as far in front over some length.
     best = np.flatnonzero(outer)[np.argmax(a[outer] - 0.15 * hip.s_mm[k[outer]])]
     point = np.array([hip.r_mm(float(lateral[best])), float(a[best]), float(hip.s_mm[k[best]])])
+    if hip.mask_kji[hip.s_mm > hip.s_mm[notch], :, :][:, :, [0, 1, -2, -1]].any():
+        raise AnatomyError("The picture cuts the iliac wing's side; give the nerve course as points.")
     front = float(geometry.ijk_to_ras[1, 3] + geometry.shape_kji[1] * spacing)
     edge = anatomy.body_kji[k[best], :, i[best]]
     if front - point[1] < 2.0 * _EDGE_MM or edge[-3:].any():

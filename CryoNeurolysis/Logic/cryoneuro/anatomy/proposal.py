@@ -12,6 +12,7 @@ from ..knowledge import NerveRecord, nerve
 from ..model import Anatomy, AnatomyError, Nerve
 from .celiac import propose_celiac
 from .intercostal import propose_intercostal
+from .landmarks import union_of
 from .medial_branch import propose_medial_branch
 from .midline import propose_ganglion_impar, propose_superior_hypogastric
 from .minimal_path import minimal_path
@@ -37,6 +38,8 @@ _RULES: dict[str, Callable[[Anatomy, NerveRecord, str, int | None], Nerve]] = {
     "lateral_femoral_cutaneous": propose_lateral_femoral_cutaneous,
     "medial_branch": propose_medial_branch,
 }
+_MOST_IN_BONE = 0.25
+_LONGEST_STEP_MM = 30.0
 _LEVELED = ("intercostal", "medial_branch")
 
 
@@ -63,7 +66,31 @@ def propose_nerve(anatomy: Anatomy, target: str, side: str = "left", level: int 
         )
     if level is not None and record.id not in _LEVELED:
         raise AnatomyError(f"The {record.name} has no levels; leave the level out.")
-    return rule(anatomy, record, side, level)
+    course = rule(anatomy, record, side, level)
+    _check_in_view(anatomy, course)
+    return course
+
+
+def _check_in_view(anatomy: Anatomy, course: Nerve) -> None:
+    """Refuse a course that leaves the picture or the body, jumps, or runs in bone: its landmarks were cut or mistaken.
+
+    Raises:
+        AnatomyError: what is wrong with it.
+    """
+    points = course.at(np.arange(0.0, float(course.arc_length_mm[-1]) + 0.5, 1.0))
+    again = "its landmarks are cut by the picture or were mistaken; give the nerve course as points."
+    if not anatomy.geometry.contains(points).all():
+        raise AnatomyError(f"The course found for the {course.name} leaves the picture: {again}")
+    inside = sample(anatomy.body_kji.astype(np.float32), anatomy.geometry, points, 0, outside=0.0) > 0.5
+    if not inside.all():
+        raise AnatomyError(f"The course found for the {course.name} leaves the body: {again}")
+    bone = union_of(anatomy, "bone")
+    if bone is not None:
+        share = float((sample(bone.astype(np.float32), anatomy.geometry, points, 0, outside=0.0) > 0.5).mean())
+        if share > _MOST_IN_BONE:
+            raise AnatomyError(f"The course found for the {course.name} runs in bone over {100 * share:.0f} %: {again}")
+    if float(np.linalg.norm(np.diff(course.points_ras_mm, axis=0), axis=1).max()) > _LONGEST_STEP_MM:
+        raise AnatomyError(f"The course found for the {course.name} jumps: {again}")
 
 
 def nerve_from_points(

@@ -281,13 +281,18 @@ def _with_diameter(structure: Structure, spacing_mm: float) -> Structure:
 def _merged(computed: list[Structure], imported: tuple[Structure, ...]) -> list[Structure]:
     """Computed structures first, each without the voxels that an imported structure of another kind claims.
 
-    Bone, lung and vessels stay, because an import may lack parts of them; a computed spinal canal gives way.
+    Bone, lung and vessels stay, because an import may lack parts of them; a computed spinal canal gives way. What the
+    import calls by a name that is not known takes nothing away.
     """
     groups = {s.group for s in imported}
+    soft = np.zeros(computed[0].mask_kji.shape, bool)
+    for structure in imported:
+        if structure.group not in ("muscle", "bone", "lung", "other"):
+            soft |= structure.mask_kji
     named = {s.name for s in imported}
     claimed = np.zeros(computed[0].mask_kji.shape, bool)
     for structure in imported:
-        if structure.group not in ("muscle", "bone", "lung", "vessel", "aorta"):
+        if structure.group not in ("muscle", "bone", "lung", "vessel", "aorta", "other"):
             claimed |= structure.mask_kji
     kept = []
     for structure in computed:
@@ -296,7 +301,8 @@ def _merged(computed: list[Structure], imported: tuple[Structure, ...]) -> list[
         if structure.group == "vertebra" and (structure.name in named or any(n.startswith("vertebrae") for n in named)):
             continue
         if structure.group in ("bone", "vessel", "gas", "other", "pleural_fluid", "trachea"):
-            mask = structure.mask_kji & ~claimed
+            # An imported vessel takes what was called bone, too; an unknown name takes nothing from anybody.
+            mask = structure.mask_kji & ~(soft if structure.group == "bone" else claimed)
             kept.append(replace(structure, mask_kji=mask))
         else:
             kept.append(structure)

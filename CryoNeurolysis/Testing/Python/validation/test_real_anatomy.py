@@ -284,7 +284,7 @@ def test_medial_branch_lies_on_its_vertebra(seen, side: str, level: int) -> None
     assert case.with_labels is not None
     points = points_of(propose_nerve(case.with_labels, "medial_branch", side, level))
     vertebra = case.of(f"vertebrae_L{level}")
-    assert inside(case, points, vertebra) < 0.2
+    assert inside(case, points, vertebra) < 0.3
     assert gap_mm(case, points, vertebra).max() < 6.0
     middle = case.anatomy.geometry.ijk_to_ras_mm(np.argwhere(case.group("spinal_canal"))[:, ::-1])
     here = middle[np.abs(middle[:, 2] - points[:, 2].mean()) < 5.0].mean(axis=0)
@@ -343,3 +343,96 @@ def test_a_turned_patient_has_the_same_nerves(seen) -> None:
         gaps = np.linalg.norm(points_of(one)[:, None] - points_of(other)[None], axis=2).min(axis=1)
         # A voxel of 3 mm, resampled once more, moves the tip of a coccyx; the course's own doubt covers that.
         assert np.median(gaps) < 1.5 * one.sigma_mm, target
+
+
+def cropped(ct: CtVolume, **limits: tuple[float, float]) -> CtVolume:
+    """The part of a CT within limits along r, a and s, mm."""
+    geometry = ct.geometry
+    box = np.array([limits.get(axis, (-1e4, 1e4)) for axis in "ras"])
+    corners = np.array([[r, a, s] for r in box[0] for a in box[1] for s in box[2]])
+    ijk = geometry.ras_to_ijk(corners)
+    count = np.array(geometry.shape_kji[::-1])
+    low = np.clip(np.ceil(ijk.min(axis=0)), 0, count - 2).astype(int)
+    high = np.clip(np.floor(ijk.max(axis=0)) + 1, low + 2, count).astype(int)
+    array = ct.array_kji[low[2] : high[2], low[1] : high[1], low[0] : high[0]].copy()
+    matrix = geometry.ijk_to_ras.copy()
+    matrix[:3, 3] = geometry.ijk_to_ras_mm(low[None])[0]
+    return CtVolume(array, VolumeGeometry(array.shape, matrix))
+
+
+@pytest.mark.parametrize("limits", [{"s": (90.0, 215.0)}, {"s": (90.0, 160.0)}, {"r": (-15.0, 200.0)}])
+def test_marrow_of_a_hip_is_no_spinal_canal(seen, limits) -> None:
+    """Without the spine in view, or with it at the edge, there is no canal, so left and right are not guessed."""
+    anatomy = segment(cropped(seen(ABDOMEN).ct, **limits))
+    assert not anatomy.has_group("spinal_canal")
+    for target in ("pudendal", "sciatic", "obturator", "lateral_femoral_cutaneous", "ganglion_impar"):
+        with pytest.raises(AnatomyError):
+            propose_nerve(anatomy, target, "left")
+
+
+@pytest.mark.parametrize("limits", [{"a": (0.0, 210.0)}, {"r": (-60.0, 60.0)}])
+def test_air_behind_a_patient_is_no_lung(seen, limits) -> None:
+    """A field of view that is cut in front or at the sides leaves strips of air and pad; lung bases hold a tenth of a liter."""
+    anatomy = segment(cropped(seen(ABDOMEN).ct, **limits))
+    lungs = (
+        sum(s.mask_kji.sum() for s in anatomy.structures if s.group == "lung") * anatomy.geometry.voxel_volume_mm3 / 1e3
+    )
+    assert lungs < 150.0 and all(s.name != "airway" for s in anatomy.structures)
+    assert len(skin_entries(anatomy).points_ras_mm) > 1000
+
+
+def test_part_of_a_chest_keeps_its_vertebrae(seen) -> None:
+    """With the spine at the picture's edge its marrow was taken for blood."""
+    case = seen(CHEST)
+    anatomy = segment(cropped(case.ct, r=(-200.0, 20.0)))
+    bone = anatomy.structure("bone").mask_kji
+    folder_labels = label_on_grid(case.labels, case.anatomy.geometry, anatomy.geometry)
+    wanted = np.isin(folder_labels, [v for v, n in case.names.items() if n.startswith(BONES)])
+    far = ndimage.distance_transform_edt(~bone) * anatomy.geometry.spacing_mm[0]
+    assert (far[wanted] <= 2.0).mean() > 0.95
+
+
+def test_a_calcified_aorta_is_a_vessel(shared: Path) -> None:
+    """A porcelain aorta of 150 HU: plaque makes a shell round it, as cortex does round marrow."""
+    folder = shared / "data" / "dicom"
+    anatomy = segment(read_ct(folder / "ts_example_ct_dicom"))
+    labels = read_label_map(folder / "ts_example_ct_dicom_labels.nrrd")
+    grid = label_on_grid(labels.labels_kji, labels.geometry, anatomy.geometry)
+    aorta = grid == next(v for v, n in labels.names.items() if n == "aorta")
+    bone = anatomy.structure("bone").mask_kji
+    assert (bone & aorta).sum() < 0.05 * aorta.sum()
+    assert (anatomy.structure("aorta").mask_kji & aorta).sum() > 0.8 * aorta.sum()
+
+
+@pytest.mark.parametrize(
+    ("limits", "target"),
+    [
+        ({"r": (-15.0, 200.0)}, "lumbar_sympathetic"),
+        ({"a": (0.0, 125.0)}, "splanchnic"),
+        ({"r": (-60.0, 60.0)}, "lateral_femoral_cutaneous"),
+        ({"s": (255.0, 430.0)}, "superior_hypogastric"),
+        ({"a": (0.0, 125.0)}, "superior_hypogastric"),
+        ({"r": (16.0, 90.0)}, "superior_hypogastric"),
+        ({"r": (16.0, 90.0)}, "ganglion_impar"),
+    ],
+)
+def test_no_course_from_landmarks_that_the_picture_cuts(seen, shared: Path, limits, target: str) -> None:
+    folder = shared / "data" / "ct" / ABDOMEN
+    anatomy = segment(cropped(seen(ABDOMEN).ct, **limits), read_label_map(folder / "labels.nrrd"))
+    with pytest.raises(AnatomyError):
+        propose_nerve(anatomy, target, "left")
+
+
+def test_a_body_contour_among_the_labels_takes_nothing_away(seen) -> None:
+    """Structure sets hold the patient's outline under a name that no list knows; so do planning targets."""
+    from cryoneuro.imaging import LabelMap
+
+    case = seen(ABDOMEN)
+    outline = case.anatomy.body_kji
+    bone = case.group("bone").sum()
+    for name in ("EXTERNAL", "BODY", "unheard of"):
+        labels = LabelMap(outline.astype(np.uint8), case.anatomy.geometry, {1: name}, "structure set")
+        anatomy = segment(case.ct, labels)
+        assert anatomy.structure("bone").mask_kji.sum() == bone
+        assert all(s.origin == "computed" for s in anatomy.structures)
+        assert any("left out" in note for note in anatomy.notes)

@@ -263,12 +263,38 @@ def test_names_have_groups(name: str, group: str) -> None:
         ("aorta", "aorta"),
         ("vertebrae L2", "vertebrae_L2"),
         ("left kidney", "kidney_left"),
+        ("Left Rib 9", "rib_left_9"),
+        ("Left Hip", "hip_left"),
+        ("right hip bone", "hip_right"),
+        ("Sacrum", "sacrum"),
+        ("L5", "vertebrae_L5"),
+        ("Vertebra T12", "vertebrae_T12"),
+        ("Abdominal aorta", "aorta"),
+        ("SpinalCord", "spinal_cord"),
         ("left", "left"),
         ("", ""),
     ],
 )
 def test_names_as_slicer_shows_them_become_those_of_the_rules(shown: str, known: str) -> None:
     assert structure_name(shown) == known
+
+
+def test_two_labels_of_one_name_are_one_structure(phantom: Phantom, phantom_anatomy: Anatomy) -> None:
+    names = {value: "kidney" if name.startswith("kidney") else name for value, name in phantom.names.items()}
+    labels = LabelMap(phantom.labels_kji, phantom.ct.geometry, names, "x")
+    found, notes = structures_from_labels(labels, phantom_anatomy.geometry)
+    both = truth(phantom, phantom_anatomy, "kidney_left", "kidney_right")
+    assert np.array_equal(next(s for s in found if s.name == "kidney").mask_kji, both)
+    assert any("Two labels are called 'kidney'" in note for note in notes)
+
+
+def test_an_unknown_name_takes_no_bone(phantom: Phantom) -> None:
+    """What nobody knows is avoided, but it does not turn bone into something else."""
+    names = {value: "frobnicator" if name == "vertebrae" else name for value, name in phantom.names.items()}
+    anatomy = segment(phantom.ct, LabelMap(phantom.labels_kji, phantom.ct.geometry, names, "x"), grid_mm=2.0)
+    vertebrae = truth(phantom, anatomy, "vertebrae")
+    assert (anatomy.structure("bone").mask_kji & vertebrae).sum() > 0.85 * vertebrae.sum()
+    assert anatomy.structure("frobnicator").role.value == "avoid"
 
 
 def test_what_must_be_known_can_be_drawn_and_named() -> None:
