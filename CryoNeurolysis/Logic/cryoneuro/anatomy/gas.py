@@ -15,6 +15,7 @@ from .morphology import Mask, closed, components, dilate, erode, opened, touchin
 _LUNG_MIN_ML = 40.0
 _CUT_LUNG_MIN_ML = 3.0
 """Of a lung that the first or last slice cuts, less may be left."""
+_THICKER_HU = 20.0
 _TOP_MM = 9.0
 _WHOLE_LUNG_ML = 350.0
 _WALL_MM = 3.0
@@ -70,8 +71,9 @@ def find_gas(ct: WorkingCt, body_kji: Mask) -> Gas:
             continue
         values = ct.array_kji[box][inner if inner.any() else part]
         few, half = np.percentile(values, (25, 50))
-        # Stool and foam hold much that is nearly free of everything and much that is not.
-        if half > pure_below and (volume >= _LUNG_MIN_ML or few > pure_below + 30.0):
+        # Bowel in thick slices holds much that is nearly free of everything and much that is not; only a whole lung may
+        # be so thin.
+        if half > pure_below and (volume >= _WHOLE_LUNG_ML or few > pure_below + _THICKER_HU):
             lung[box] |= part
     middle = _midline_ras_mm(ct, body_kji, lung)
     r = ct.geometry.ijk_to_ras[0, 3] + np.arange(lung.shape[2]) * spacing

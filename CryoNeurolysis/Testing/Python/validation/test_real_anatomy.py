@@ -436,3 +436,26 @@ def test_a_body_contour_among_the_labels_takes_nothing_away(seen) -> None:
         assert anatomy.structure("bone").mask_kji.sum() == bone
         assert all(s.origin == "computed" for s in anatomy.structures)
         assert any("left out" in note for note in anatomy.notes)
+
+
+def test_bowel_gas_in_thick_slices_is_no_lung(seen) -> None:
+    """Slices of 5 mm mix a colon's gas with its wall until it is as dense as a thin lung."""
+    import SimpleITK as sitk
+    from cryoneuro.imaging import to_sitk
+    from cryoneuro.imaging.sitk_bridge import from_sitk
+
+    case = seen(ABDOMEN)
+    image = to_sitk(case.ct.array_kji, case.ct.geometry)
+    smooth = sitk.SmoothingRecursiveGaussian(sitk.Cast(image, sitk.sitkFloat32), [0.05, 0.05, 2.1])
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetReferenceImage(image)
+    resampler.SetSize([image.GetSize()[0], image.GetSize()[1], int(image.GetSize()[2] * 3 / 5)])
+    resampler.SetOutputSpacing([3.0, 3.0, 5.0])
+    array, geometry = from_sitk(resampler.Execute(smooth))
+    anatomy = segment(CtVolume(np.rint(array).astype(np.int16), geometry))
+    lung = np.logical_or.reduce([s.mask_kji for s in anatomy.structures if s.group == "lung"])
+    labels = label_on_grid(case.labels, case.anatomy.geometry, anatomy.geometry)
+    colon = np.isin(labels, [v for v, n in case.names.items() if n.startswith("colon")])
+    assert lung.any() and (lung & colon).sum() < 0.02 * lung.sum()
+    assert not (anatomy.structure("spinal_canal").mask_kji & anatomy.structure("bone").mask_kji).any()
+    assert propose_nerve(anatomy, "pudendal", "right").points_ras_mm.shape[1] == 3
