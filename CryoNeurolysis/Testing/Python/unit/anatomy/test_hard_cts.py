@@ -84,8 +84,8 @@ def test_two_legs_are_both_the_body() -> None:
     rng = np.random.default_rng(2)
     hu = rng.normal(-1000, 10, shape)
     legs = []
-    for middle in (-80.0, 80.0):
-        leg = np.hypot(r - middle, a) < 55.0
+    for middle, radius in ((-80.0, 55.0), (80.0, 44.0)):
+        leg = np.hypot(r - middle, a) < radius
         legs.append(leg)
         hu[leg] = 50
         hu[np.hypot(r - middle, a) < 14.0] = 900
