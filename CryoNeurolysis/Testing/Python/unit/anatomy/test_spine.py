@@ -72,7 +72,8 @@ def test_a_chain_leaps_no_gap_and_takes_no_detour() -> None:
     gap = np.concatenate([k[:15], k[25:]])
     chain = best_chain(gap, line[gap], np.ones(30), 1.0, 5.0, 0.7)
     assert len(chain) == 15
-    leap = np.concatenate([line[:20], line[20:] + [60.0, 0.0]])
+    aside = np.array([60.0, 0.0])
+    leap = np.concatenate([line[:20], line[20:] + aside])
     assert len(best_chain(k, leap, np.ones(40), 1.0, 5.0, 0.7)) == 20
     assert len(best_chain(np.array([], dtype=np.int64), np.empty((0, 2)), np.array([]), 1.0, 5.0, 0.7)) == 0
 
