@@ -10,7 +10,7 @@ from scipy import ndimage
 from ..imaging import WorkingCt
 from ..knowledge import constant
 from ..model import AnatomyError
-from .morphology import Mask, components, dilate, erode, fill_axial_holes, opened, touching
+from .morphology import Mask, at_least, components, dilate, erode, fill_axial_holes, opened, touching
 
 _TABLE_THINNER_MM = 12.0
 """Table tops and mattress covers are thinner than this; trunks are not."""
@@ -73,9 +73,8 @@ def find_body(ct: WorkingCt) -> Body:
     # The room's air is one large part; small pockets at the picture's sides belong to what they lie in.
     air, sizes = components(~body & ct.measured_kji)
     body |= air > int((sizes * ct.geometry.voxel_volume_mm3 >= _POCKET_MM3).sum())
-    apart, sizes = components(ct.measured_kji & (ct.array_kji > _APART_HU) & ~dilate(body, 1))
-    large = int((sizes * ct.geometry.voxel_volume_mm3 >= _APART_MM3).sum())
-    return Body(body, (apart > 0) & (apart <= large))
+    solid_apart = ct.measured_kji & (ct.array_kji > _APART_HU) & ~dilate(body, 1)
+    return Body(body, at_least(solid_apart, _APART_MM3 / ct.geometry.voxel_volume_mm3))
 
 
 def _fine(coarse: Mask, step: int, shape: tuple[int, ...]) -> Mask:

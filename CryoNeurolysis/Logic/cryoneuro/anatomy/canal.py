@@ -80,18 +80,18 @@ def find_canal(ct: WorkingCt, bone_kji: Mask, body_kji: Mask) -> Canal | None:
     places = _places(smooth, ct, bone_kji, body_kji)
     if len(places) < 3:
         return None
-    enclosed, fronted = _judge(ct, bone_kji, places)
-    keep = enclosed >= _ENCLOSED
-    places, fronted = places[keep], fronted[keep]
+    places = places[_enclosed(bone_kji, places, spacing) >= _ENCLOSED]
     if len(places) < 3:
         return None
+    averaged = ndimage.uniform_filter(ct.array_kji.astype(np.float32), 3)
+    fronted = _fronted(averaged, bone_kji, places, places, spacing)
     likeness = np.clip((_likeness(ct, places) - _LIKENESS[0]) / (_LIKENESS[1] - _LIKENESS[0]), 0.05, 1.0)
     worth = np.where(fronted, likeness**2, 0.0)
     worth = np.where(_has_one_behind(places, fronted, spacing), 0.2 * worth, worth)
     chain = best_chain(places[:, 0], spacing * places[:, 1:].astype(np.float64), worth, spacing, _BRIDGE_MM, 0.7)
     if len(chain) < 3 or fronted[chain].mean() < _BODY_SHARE:
         return None
-    if not _is_spine(ct, bone_kji, places[chain]):
+    if not _is_spine(averaged, bone_kji, places[chain], spacing):
         return None
     slices, first = np.unique(places[chain, 0], return_index=True)
     if (slices[-1] - slices[0]) * spacing < _SHORTEST_MM:
@@ -144,7 +144,7 @@ def _middle_i(ct: WorkingCt, body: Mask) -> int | None:
     return int(used[0] + used[-1]) // 2
 
 
-def _is_spine(ct: WorkingCt, bone: Mask, chain: npt.NDArray[np.int64]) -> bool:
+def _is_spine(averaged: npt.NDArray[np.float32], bone: Mask, chain: npt.NDArray[np.int64], spacing: float) -> bool:
     """Whether a chain is open to a side here and there, as foramina and gaps between arches are, with broad bodies in front.
 
     The marrow of a hip bone is closed in every slice; the joint beside the sacrum has bone on one side of its front only.
@@ -154,10 +154,10 @@ def _is_spine(ct: WorkingCt, bone: Mask, chain: npt.NDArray[np.int64]) -> bool:
     whole = np.column_stack([slices, *(np.rint(np.interp(slices, chain[:, 0], chain[:, n])) for n in (1, 2))]).astype(
         int
     )
-    level = _reached(bone, whole, 0.0, round(_RAY_MM / ct.geometry.spacing_mm[0]))
-    aside = np.array([0, 0, round(_BROAD_MM / ct.geometry.spacing_mm[0])])
+    level = _reached(bone, whole, 0.0, round(_RAY_MM / spacing))
+    aside = np.array([0, 0, round(_BROAD_MM / spacing)])
     ends = (np.zeros(3, int), np.array(bone.shape) - 1)
-    both = [_fronted(ct, bone, np.clip(chain + side * aside, *ends), chain) for side in (-1, 1)]
+    both = [_fronted(averaged, bone, np.clip(chain + side * aside, *ends), chain, spacing) for side in (-1, 1)]
     return bool((level.mean(axis=1) < _OPEN).mean() > _OPEN_SHARE and (both[0] & both[1]).mean() > _BROAD_SHARE)
 
 
@@ -177,32 +177,32 @@ def _reached(bone: Mask, places: npt.NDArray[np.int64], tilt: float, count: int)
     return hit
 
 
-def _judge(
-    ct: WorkingCt, bone: Mask, places: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Share of the directions in which bone is near (N,), and whether a vertebral body lies in front (N,)."""
-    spacing = ct.geometry.spacing_mm[0]
+def _enclosed(bone: Mask, places: npt.NDArray[np.int64], spacing: float) -> npt.NDArray[np.float64]:
+    """Share of the directions in which bone is near, level or a little above or below (N,)."""
     steps = round(_RAY_MM / spacing)
     hit = np.logical_or.reduce([_reached(bone, places, tilt, steps) for tilt in np.radians(_TILTS_DEG)])
-    return hit.mean(axis=1), _fronted(ct, bone, places, places)
+    share: npt.NDArray[np.float64] = hit.mean(axis=1)
+    return share
 
 
 def _fronted(
-    ct: WorkingCt, bone: Mask, places: npt.NDArray[np.int64], contents: npt.NDArray[np.int64]
+    averaged: npt.NDArray[np.float32],
+    bone: Mask,
+    places: npt.NDArray[np.int64],
+    contents: npt.NDArray[np.int64],
+    spacing: float,
 ) -> npt.NDArray[np.bool_]:
-    """Whether a vertebral body lies in front of places (N, 3), brighter than what is at `contents` (N, 3).
+    """Whether a vertebral body lies in front of places (N, 3), brighter than what is at `contents` (N, 3), by averaged HU.
 
     From where bone begins: a body is a block of bright voxels, an arch is a thin bar.
     """
-    spacing = ct.geometry.spacing_mm[0]
     n_j = bone.shape[1]
-    own = ndimage.uniform_filter(ct.array_kji.astype(np.float32), 3)
     ahead = np.arange(0, round((_RAY_MM + _BODY_MM[1]) / spacing))
     line = bone[places[:, :1], np.clip(places[:, 1:2] + ahead, 0, n_j - 1), places[:, 2:]]
     start = np.argmax(line, axis=1)
     window = start[:, None] + np.arange(round(_BODY_MM[0] / spacing), round(_BODY_MM[1] / spacing))
-    body_hu = own[places[:, :1], np.clip(places[:, 1:2] + window, 0, n_j - 1), places[:, 2:]]
-    needed = np.maximum(own[tuple(contents.T)] + _BODY_OVER_HU, _BODY_HU)
+    body_hu = averaged[places[:, :1], np.clip(places[:, 1:2] + window, 0, n_j - 1), places[:, 2:]]
+    needed = np.maximum(averaged[tuple(contents.T)] + _BODY_OVER_HU, _BODY_HU)
     found: npt.NDArray[np.bool_] = line.any(axis=1) & (body_hu.mean(axis=1) > needed)
     return found
 

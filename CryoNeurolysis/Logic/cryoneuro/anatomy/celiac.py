@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve
+from .axes import axis_mm
 from .landmarks import AortaCourse, aorta_course, union_of
 from .proposal_radius import nerve_radius_mm
 
@@ -27,7 +28,7 @@ def propose_celiac(anatomy: Anatomy, record: NerveRecord, side: str, level: int 
         AnatomyError: the aorta or its level is not in view.
     """
     aorta = aorta_course(anatomy)
-    s_of = anatomy.geometry.ijk_to_ras[2, 3] + np.arange(anatomy.geometry.shape_kji[0]) * anatomy.geometry.spacing_mm[2]
+    s_of = axis_mm(anatomy.geometry, 2)
     top_s, rule = _level(anatomy, aorta, s_of)
     bottom_s = top_s - constant("celiac_length_mm")
     aorta_s = s_of[aorta.k]

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ..imaging import WorkingCt
 from ..knowledge import constant
-from .morphology import Mask, components, dilate, grown, opened, race, touching
+from .morphology import Mask, at_least, components, dilate, grown, opened, race, touching
 
 _SPREAD = (1.3, 0.02)
 """Contrast is even up to the image's noise, in parts of that noise, and a little mixing, in parts of the CT number."""
@@ -99,7 +99,7 @@ def find_dense(ct: WorkingCt, body_kji: Mask) -> Dense:
         soft |= _mixing(candidate & (hu > max(_THICK_HU, _LUMEN_SHARE * blood_hu)), soft, spacing)
         lumen = candidate & (hu > constant("hu_contrast_above"))
         soft = grown(soft, lumen, round(_WALL_MM / spacing))
-        sure = _large(candidate & (hu > cortex_hu) & ~dilate(soft, 1), _MARKER_MM3 / voxel) | marrow
+        sure = at_least(candidate & (hu > cortex_hu) & ~dilate(soft, 1), _MARKER_MM3 / voxel) | marrow
         branches = lumen & (hu > _LUMEN_SHARE * blood_hu)
         soft, bone = race(soft, sure, branches, bright, round(_BRANCH_MM / spacing), _LEAD)
     else:
@@ -182,12 +182,6 @@ def _mixing(bright: Mask, soft: Mask, spacing_mm: float) -> Mask:
     thick = opened(bright, round(_THICK_MM / spacing_mm))
     reach = round(0.5 * _WALL_MM / spacing_mm)
     return thick & touching(dilate(thick | soft, reach), soft)
-
-
-def _large(mask: Mask, voxels: float) -> Mask:
-    labels, sizes = components(mask)
-    result: Mask = (labels > 0) & (labels <= int((sizes >= voxels).sum()))
-    return result
 
 
 def _with_cortex(bright: Mask, cortex: Mask, voxel_mm3: float) -> Mask:

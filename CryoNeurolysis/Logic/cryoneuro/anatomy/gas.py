@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from ..imaging import WorkingCt
 from ..knowledge import constant
+from .axes import axis_mm
 from .morphology import Mask, closed, components, dilate, erode, opened, touching
 
 _LUNG_MIN_ML = 40.0
@@ -76,7 +77,7 @@ def find_gas(ct: WorkingCt, body_kji: Mask) -> Gas:
         if half > pure_below and (volume >= _WHOLE_LUNG_ML or few > pure_below + _THICKER_HU):
             lung[box] |= part
     middle = _midline_ras_mm(ct, body_kji, lung)
-    r = ct.geometry.ijk_to_ras[0, 3] + np.arange(lung.shape[2]) * spacing
+    r = axis_mm(ct.geometry, 0)
     airway = _airway(ct, inside & (lung | _central(inside, r, middle)), r, middle, lung)
     other = inside & ~lung & ~airway
     lung &= ~airway
@@ -159,7 +160,7 @@ def _fluid_beside(hu: npt.NDArray[np.int16], inside: Mask, lung: Mask, spacing: 
 
 def _midline_ras_mm(ct: WorkingCt, body_kji: Mask, lung_kji: Mask) -> float:
     """R of the plane between the lungs: the emptiest sagittal plane near the body's middle."""
-    r = ct.geometry.ijk_to_ras[0, 3] + np.arange(lung_kji.shape[2]) * ct.geometry.spacing_mm[0]
+    r = axis_mm(ct.geometry, 0)
     body_profile = body_kji.sum(axis=(0, 1)).astype(float)
     center = float(np.average(r, weights=body_profile))
     profile = lung_kji.sum(axis=(0, 1)).astype(float)

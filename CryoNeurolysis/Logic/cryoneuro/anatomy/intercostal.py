@@ -12,7 +12,7 @@ from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve
 from .landmarks import canal_centers_ra_mm, union_of
 from .morphology import Mask
-from .proposal_radius import nerve_radius_mm
+from .proposal_radius import proposed_nerve
 
 _SECTION_AREA_MM2 = (20.0, 450.0)
 _RIBS_AT_LEAST = 2
@@ -103,13 +103,11 @@ def _course(anatomy: Anatomy, record: NerveRecord, side: str, bone: Mask, label:
     smooth = np.column_stack([np.polyval(np.polyfit(r - r.mean(), edge[:, n], 3), r - r.mean()) for n in range(2)])
     points = np.column_stack([r, smooth[:, 0], smooth[:, 1] - constant("intercostal_below_rib_mm")])
     number = label or f"{side} (rib not numbered)"
-    return Nerve(
-        name=f"Intercostal nerve {number}",
-        target_id=record.id,
-        points_ras_mm=points,
-        radius_mm=nerve_radius_mm(record),
-        sigma_mm=constant("intercostal_sigma_mm"),
-        rule=f"{constant('intercostal_below_rib_mm'):g} mm below the inner lower edge of the rib, "
+    return proposed_nerve(
+        record,
+        f"Intercostal nerve {number}",
+        points,
+        f"{constant('intercostal_below_rib_mm'):g} mm below the inner lower edge of the rib, "
         f"{low:g} to {high:g} mm from the midline",
     )
 

@@ -8,10 +8,11 @@ from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve
+from .axes import axis_mm
 from .clear import out_of_closed
 from .landmarks import canal_centers_ra_mm
 from .morphology import Mask
-from .proposal_radius import nerve_radius_mm
+from .proposal_radius import proposed_nerve
 
 _LEVELS = (1, 2, 3, 4)
 _ASIDE_MM = (14.0, 42.0)
@@ -59,7 +60,7 @@ def propose_medial_branch(anatomy: Anatomy, record: NerveRecord, side: str, leve
     centers = canal_centers_ra_mm(anatomy)
     k = np.flatnonzero(mask.any(axis=(1, 2)))
     middle = float(np.nanmedian(centers[k, 0]))
-    r = geometry.ijk_to_ras[0, 3] + np.arange(mask.shape[2]) * spacing
+    r = axis_mm(geometry, 0)
     lateral = sign * (r - middle)
     # The transverse process is where the vertebra is widest.
     wide = np.array([(lateral[mask[n].any(axis=0)] > _TIP_MM).sum() for n in k])
@@ -78,13 +79,11 @@ def propose_medial_branch(anatomy: Anatomy, record: NerveRecord, side: str, leve
     along = np.array([-0.45 * sign, -0.45, -0.77])
     start = np.array([middle + sign * place[0], place[1], place[2]])
     points = start + np.linspace(-_HALF_MM, _HALF_MM, 5)[:, None] * along
-    return Nerve(
-        name=f"Medial branch across L{chosen}, {side}",
-        target_id=record.id,
-        points_ras_mm=out_of_closed(anatomy, points),
-        radius_mm=nerve_radius_mm(record),
-        sigma_mm=constant("medial_branch_sigma_mm"),
-        rule=f"in the groove between the superior articular and the transverse process of L{chosen}",
+    return proposed_nerve(
+        record,
+        f"Medial branch across L{chosen}, {side}",
+        out_of_closed(anatomy, points),
+        f"in the groove between the superior articular and the transverse process of L{chosen}",
     )
 
 

@@ -8,11 +8,12 @@ from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve
+from .axes import axis_mm
 from .clear import out_of_closed
 from .landmarks import canal_centers_ra_mm, union_of
 from .morphology import Mask
 from .pelvis import middle_r_mm
-from .proposal_radius import nerve_radius_mm
+from .proposal_radius import proposed_nerve
 
 _STRIP_MM = 8.0
 _AHEAD_OF_CANAL_MM = 35.0
@@ -41,8 +42,8 @@ def propose_ganglion_impar(anatomy: Anatomy, record: NerveRecord, side: str, lev
         raise AnatomyError(f"On a grid of {spacing:g} mm the coccyx is not seen; use 2.5 mm or less (--grid-mm 1.5).")
     middle = middle_r_mm(anatomy)
     strip = _strip(anatomy, middle)
-    s = geometry.ijk_to_ras[2, 3] + np.arange(geometry.shape_kji[0]) * spacing
-    a = geometry.ijk_to_ras[1, 3] + np.arange(geometry.shape_kji[1]) * spacing
+    s = axis_mm(geometry, 2)
+    a = axis_mm(geometry, 1)
     start, start_a = _canal_end(anatomy)
     front: dict[int, float] = {}
     near = start_a
@@ -93,8 +94,8 @@ def propose_superior_hypogastric(anatomy: Anatomy, record: NerveRecord, side: st
     offset = constant("superior_hypogastric_offset_mm")
     middle_i = round(float(np.nonzero(lowest)[2].mean()))
     reach = round(_STRIP_MM / spacing)
-    a = geometry.ijk_to_ras[1, 3] + np.arange(geometry.shape_kji[1]) * spacing
-    s = geometry.ijk_to_ras[2, 3] + np.arange(geometry.shape_kji[0]) * spacing
+    a = axis_mm(geometry, 1)
+    s = axis_mm(geometry, 2)
     strip = lowest[:, :, max(0, middle_i - reach) : middle_i + reach + 1]
     k = np.flatnonzero(strip.any(axis=(1, 2)))
     if (k[-1] - k[0] if len(k) else 0) * spacing < _LEAST_BODY_MM:
@@ -112,13 +113,11 @@ def propose_superior_hypogastric(anatomy: Anatomy, record: NerveRecord, side: st
 
 
 def _nerve(anatomy: Anatomy, record: NerveRecord, points: npt.NDArray[np.float64], rule: str) -> Nerve:
-    return Nerve(
-        name=record.name,
-        target_id=record.id,
-        points_ras_mm=out_of_closed(anatomy, points),
-        radius_mm=nerve_radius_mm(record),
-        sigma_mm=constant(f"{record.id}_sigma_mm"),
-        rule=rule,
+    return proposed_nerve(
+        record,
+        record.name,
+        out_of_closed(anatomy, points),
+        rule,
     )
 
 
@@ -130,7 +129,7 @@ def _strip(anatomy: Anatomy, middle_r: float) -> Mask:
     # Single segments of the coccyx are small and apart, and pass for calcifications.
     bone = bone | np.logical_or.reduce([s.mask_kji for s in anatomy.structures if s.name in ("bone", "calcified")])
     geometry = anatomy.geometry
-    r = geometry.ijk_to_ras[0, 3] + np.arange(geometry.shape_kji[2]) * geometry.spacing_mm[0]
+    r = axis_mm(geometry, 0)
     inside = np.abs(r - middle_r) <= _STRIP_MM
     if inside.sum() * geometry.spacing_mm[0] < _STRIP_MM:
         raise AnatomyError("The middle of the pelvis is not in view; give the nerve course as points.")
@@ -169,7 +168,7 @@ def _body_only(anatomy: Anatomy, mask: Mask) -> Mask:
     centers = canal_centers_ra_mm(anatomy)
     if not np.isfinite(centers[np.flatnonzero(mask.any(axis=(1, 2))), 1]).any():
         raise AnatomyError("The spinal canal behind L5 is not known; give the nerve course as points.")
-    a = anatomy.geometry.ijk_to_ras[1, 3] + np.arange(mask.shape[1]) * anatomy.geometry.spacing_mm[0]
+    a = axis_mm(anatomy.geometry, 1)
     result = mask.copy()
     for k in np.flatnonzero(mask.any(axis=(1, 2))):
         if np.isfinite(centers[k, 1]):

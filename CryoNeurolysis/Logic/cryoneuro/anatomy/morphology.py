@@ -19,20 +19,20 @@ def _mask(image: sitk.Image) -> Mask:
     return result
 
 
-def _where(mask: Mask, margin: int) -> tuple[slice, slice, slice] | None:
-    """The box of what is set and a margin: morphology elsewhere would take time for nothing."""
+def bounding_box(mask: Mask, margin: int) -> tuple[slice, slice, slice] | None:
+    """The box of what is set and a margin, within the grid; None for an empty mask."""
     box = []
     for axis in range(3):
         used = np.flatnonzero(mask.any(axis=tuple(n for n in range(3) if n != axis)))
         if not len(used):
             return None
-        box.append(slice(max(0, int(used[0]) - margin), int(used[-1]) + margin + 1))
+        box.append(slice(max(0, int(used[0]) - margin), min(mask.shape[axis], int(used[-1]) + margin + 1)))
     return box[0], box[1], box[2]
 
 
 def dilate(mask: Mask, voxels: int) -> Mask:
     """Dilation by a ball."""
-    box = _where(mask, voxels)
+    box = bounding_box(mask, voxels)
     if voxels <= 0 or box is None:
         return mask
     result = np.zeros_like(mask)
@@ -43,7 +43,7 @@ def dilate(mask: Mask, voxels: int) -> Mask:
 def erode(mask: Mask, voxels: int) -> Mask:
     """Erosion by a ball; what lies outside the grid counts as inside."""
     # With a margin the box's faces are set at the grid's faces only, where they count as going on.
-    box = _where(mask, voxels)
+    box = bounding_box(mask, voxels)
     if voxels <= 0 or box is None:
         return mask
     result = np.zeros_like(mask)
@@ -58,7 +58,7 @@ def opened(mask: Mask, voxels: int) -> Mask:
 
 def closed(mask: Mask, voxels: int) -> Mask:
     """Closing by a ball, safe at the border."""
-    box = _where(mask, 0)
+    box = bounding_box(mask, 0)
     if voxels <= 0 or box is None:
         return mask
     result = mask.copy()
@@ -68,7 +68,7 @@ def closed(mask: Mask, voxels: int) -> Mask:
 
 def closed_in_slices(mask: Mask, voxels: int) -> Mask:
     """Closing by a disk in each axial slice, safe at the border."""
-    box = _where(mask, 0)
+    box = bounding_box(mask, 0)
     if voxels <= 0 or box is None:
         return mask
     result = mask.copy()
@@ -136,6 +136,13 @@ def race(
     return inner == 1, inner == 2
 
 
+def at_least(mask: Mask, voxels: float) -> Mask:
+    """The connected components of that many voxels or more."""
+    labels, sizes = components(mask)
+    result: Mask = (labels > 0) & (labels <= int((sizes >= voxels).sum()))
+    return result
+
+
 def touching(mask: Mask, other: Mask) -> Mask:
     """The connected components of a mask that share a voxel with another mask."""
     labels, sizes = components(mask)
@@ -143,21 +150,6 @@ def touching(mask: Mask, other: Mask) -> Mask:
     touched[np.unique(labels[other & mask])] = True
     touched[0] = False
     result: Mask = touched[labels]
-    return result
-
-
-def percentile_by_label(
-    values: npt.NDArray[np.int16], labels: npt.NDArray[np.int32], count: int, percent: float
-) -> npt.NDArray[np.float64]:
-    """Percentile of the values of each label 0..count (0 is not looked at); NaN for a label without voxels."""
-    used = labels > 0
-    label, value = labels[used], values[used]
-    order = np.lexsort((value, label))
-    sizes = np.bincount(label, minlength=count + 1)
-    first = np.concatenate([[0], np.cumsum(sizes)])[:-1]
-    result = np.full(count + 1, np.nan)
-    filled = sizes > 0
-    result[filled] = value[order][(first + (sizes * percent / 100.0).astype(int))[filled]]
     return result
 
 

@@ -10,7 +10,7 @@ from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve, StructureRole, VolumeGeometry
 from .clear import out_of_closed
 from .morphology import Mask, largest
-from .proposal_radius import nerve_radius_mm
+from .proposal_radius import proposed_nerve
 
 _LEVELS = {"splanchnic": ("T11", "T12"), "lumbar_sympathetic": ("L2", "L3", "L4")}
 # From halfway between front and side outwards, to either side in turn.
@@ -62,13 +62,11 @@ def propose_paravertebral(anatomy: Anatomy, record: NerveRecord, side: str, leve
         )
     points = out_of_closed(anatomy, _smoothed(np.array(rows)))
     seen = ", ".join(masks)
-    return Nerve(
-        name=f"{record.name}, {side}",
-        target_id=record.id,
-        points_ras_mm=points,
-        radius_mm=nerve_radius_mm(record),
-        sigma_mm=constant(f"{record.id}_sigma_mm"),
-        rule=f"{constant(f'{record.id}_offset_mm'):g} mm off the anterolateral {side} edge of the bodies of {seen}",
+    return proposed_nerve(
+        record,
+        f"{record.name}, {side}",
+        points,
+        f"{constant(f'{record.id}_offset_mm'):g} mm off the anterolateral {side} edge of the bodies of {seen}",
     )
 
 

@@ -11,7 +11,7 @@ from ..knowledge import NerveRecord, constant, tissue
 from ..model import Anatomy, AnatomyError, Nerve
 from .clear import out_of_closed
 from .pelvis import Hip, find_hip, iliac_spine, ischial_spine, obturator_canal
-from .proposal_radius import nerve_radius_mm
+from .proposal_radius import proposed_nerve
 
 _STEP_MM = 5.0
 _SMOOTH_MM = 6.0
@@ -120,13 +120,11 @@ def propose_lateral_femoral_cutaneous(anatomy: Anatomy, record: NerveRecord, sid
 
 
 def _nerve(anatomy: Anatomy, record: NerveRecord, side: str, points: npt.NDArray[np.float64], rule: str) -> Nerve:
-    return Nerve(
-        name=f"{record.name}, {side}",
-        target_id=record.id,
-        points_ras_mm=out_of_closed(anatomy, _even(points)),
-        radius_mm=nerve_radius_mm(record),
-        sigma_mm=constant(f"{record.id}_sigma_mm"),
-        rule=rule,
+    return proposed_nerve(
+        record,
+        f"{record.name}, {side}",
+        out_of_closed(anatomy, _even(points)),
+        rule,
     )
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..model import Anatomy, AnatomyError
+from .axes import axis_mm
 from .landmarks import canal_centers_ra_mm, union_of
 from .morphology import Mask, components
 
@@ -37,7 +38,6 @@ class Hip:
 
     Attributes:
         mask_kji: hip bone, thigh bone included where nothing tells them apart.
-        labeled: a person or program has named the hip bone.
         sign: -1 left, 1 right.
         middle_r_mm: R of the body's middle.
         s_mm: S of every slice (K,).
@@ -47,7 +47,6 @@ class Hip:
     """
 
     mask_kji: Mask
-    labeled: bool
     sign: float
     middle_r_mm: float
     s_mm: npt.NDArray[np.float64]
@@ -71,7 +70,7 @@ def find_hip(anatomy: Anatomy, side: str) -> Hip:
     geometry = anatomy.geometry
     spacing = geometry.spacing_mm[0]
     middle = middle_r_mm(anatomy)
-    r, a, s = (geometry.ijk_to_ras[n, 3] + np.arange(geometry.shape_kji[2 - n]) * spacing for n in range(3))
+    r, a, s = (axis_mm(geometry, n) for n in range(3))
     lateral = sign * (r - middle)
     named = [m.mask_kji for m in anatomy.structures if m.name == f"hip_{side}"]
     if named:
@@ -103,7 +102,7 @@ def find_hip(anatomy: Anatomy, side: str) -> Hip:
             best = np.flatnonzero(border)[np.argmin(lateral[i[border]])]
             outer[k] = lateral[i[border]].max()
             inner[k], inner_a[k] = lateral[i[best]], a[j[best]]
-    return Hip(mask, bool(named), sign, middle, s, rear, outer, inner, inner_a)
+    return Hip(mask, sign, middle, s, rear, outer, inner, inner_a)
 
 
 def _not_chest(anatomy: Anatomy, bone: Mask) -> Mask:
@@ -124,8 +123,9 @@ def middle_r_mm(anatomy: Anatomy) -> float:
         AnatomyError: neither is known.
     """
     for structure in anatomy.structures:
-        cut = structure.mask_kji[:, :, [0, 1, -2, -1]].any()
-        if structure.name == "sacrum" and structure.mask_kji.any() and not cut:
+        if structure.name != "sacrum" or not structure.mask_kji.any():
+            continue
+        if not structure.mask_kji[:, :, [0, 1, -2, -1]].any():
             i = np.nonzero(structure.mask_kji)[2].mean()
             return float(anatomy.geometry.ijk_to_ras_mm([[i, 0, 0]])[0, 0])
     centers = canal_centers_ra_mm(anatomy)
@@ -246,7 +246,7 @@ def obturator_canal(anatomy: Anatomy, hip: Hip) -> npt.NDArray[np.float64]:
     spacing = geometry.spacing_mm[0]
     bone = union_of(anatomy, "bone")
     assert bone is not None
-    r, a = (geometry.ijk_to_ras[n, 3] + np.arange(geometry.shape_kji[2 - n]) * spacing for n in (0, 1))
+    r, a = (axis_mm(geometry, n) for n in (0, 1))
     lateral = hip.sign * (r - hip.middle_r_mm)
     start = int(np.argmin(np.abs(hip.s_mm - spine[2])))
     found: list[npt.NDArray[np.float64]] = []

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from ..knowledge import nerve
 from ..model import Anatomy, Nerve
+from .axes import axis_mm
 
 
 def for_target(anatomy: Anatomy, course: Nerve, cleared: tuple[str, ...] = ()) -> Anatomy:
@@ -31,7 +30,7 @@ def _known_near(anatomy: Anatomy, group: str, course: Nerve) -> bool:
     found = [s for s in anatomy.structures if s.group == group]
     if group not in _ALONG_THE_BODY or any(s.origin != "computed" for s in found):
         return bool(found)
-    s_of = anatomy.geometry.ijk_to_ras[2, 3] + np.arange(anatomy.geometry.shape_kji[0]) * anatomy.geometry.spacing_mm[2]
+    s_of = axis_mm(anatomy.geometry, 2)
     low = max(float(course.points_ras_mm[:, 2].min()) - _BEYOND_MM, float(s_of[2]))
     high = min(float(course.points_ras_mm[:, 2].max()) + _BEYOND_MM, float(s_of[-3]))
     for structure in found:

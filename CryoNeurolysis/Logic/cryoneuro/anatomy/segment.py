@@ -23,6 +23,7 @@ from ..model import (
     never_cancelled,
     no_progress,
 )
+from .axes import axis_mm
 from .body import Body, find_body
 from .canal import find_canal
 from .dense import find_dense
@@ -30,6 +31,7 @@ from .gas import find_gas
 from .labels import check_fit, check_frame, structures_from_labels
 from .landmarks import aorta_course, round_part, without_flaps
 from .marrow import filled
+from .morphology import bounding_box
 from .streaks import streak_zone
 from .tissue import tissue_map
 from .vertebrae import Spine, find_spine, names_from, vertebra_masks
@@ -196,22 +198,22 @@ def _with_aorta(geometry: VolumeGeometry, found: list[Structure]) -> list[Struct
     except AnatomyError:
         return found
     spacing = geometry.spacing_mm[0]
+    blood = np.logical_or.reduce([s.mask_kji for s in vessels])
     aorta = np.zeros(geometry.shape_kji, bool)
     for k, center in zip(course.k, course.center_ra_mm, strict=True):
-        blood = np.logical_or.reduce([s.mask_kji[k] for s in vessels])
-        parts, _ = ndimage.label(round_part(blood, spacing))
+        parts, _ = ndimage.label(round_part(blood[k], spacing))
         i, j, _ = geometry.ras_to_ijk([*center, 0.0])[0]
         # The center of a crescent lies outside of it: the part nearest to it.
         where = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
         own = parts == parts[tuple(where[:, round(j), round(i)])]
-        aorta[k] = ndimage.binary_dilation(own) & without_flaps(blood, spacing)
+        aorta[k] = ndimage.binary_dilation(own) & without_flaps(blood[k], spacing)
     # Where a slice of the course is missing the vessel touches another one: a disc as wide as above and below cuts it out.
-    r, a = (geometry.ijk_to_ras[n, 3] + np.arange(geometry.shape_kji[2 - n]) * spacing for n in (0, 1))
+    r, a = (axis_mm(geometry, n) for n in (0, 1))
     for k in np.setdiff1d(np.arange(course.k[0], course.k[-1]), course.k):
         center = [np.interp(k, course.k, course.center_ra_mm[:, n]) for n in (0, 1)]
         reach = float(np.interp(k, course.k, course.radius_mm)) + spacing
         near = (r[None, :] - center[0]) ** 2 + (a[:, None] - center[1]) ** 2 < reach**2
-        aorta[k] = without_flaps(np.logical_or.reduce([s.mask_kji[k] for s in vessels]), spacing) & near
+        aorta[k] = without_flaps(blood[k], spacing) & near
     for structure in found:
         if structure.group in ("bone", "spinal_canal"):
             aorta &= ~structure.mask_kji
@@ -253,11 +255,8 @@ _MARGIN_MM = 9.0
 
 def _cropped(ct: WorkingCt, body: Body) -> tuple[WorkingCt, Body]:
     """The part of the working grid that holds the body: the rest is air and costs time and memory."""
-    margin = round(_MARGIN_MM / ct.geometry.spacing_mm[0])
-    box = []
-    for axis in range(3):
-        used = np.flatnonzero(body.body_kji.any(axis=tuple(n for n in range(3) if n != axis)))
-        box.append(slice(max(0, used[0] - margin), min(body.body_kji.shape[axis], used[-1] + margin + 1)))
+    box = bounding_box(body.body_kji, round(_MARGIN_MM / ct.geometry.spacing_mm[0]))
+    assert box is not None  # find_body refuses a picture without a body.
     k, j, i = box
     matrix = ct.geometry.ijk_to_ras.copy()
     matrix[:3, 3] = ct.geometry.ijk_to_ras_mm([i.start, j.start, k.start])[0]

@@ -20,6 +20,13 @@ def coordinates(geometry: VolumeGeometry) -> tuple[np.ndarray, np.ndarray, np.nd
     return r, a, s
 
 
+def straight(shape: tuple[int, int, int], corner_ras_mm: list[float]) -> VolumeGeometry:
+    """A grid of 2 mm along R, A and S."""
+    matrix = np.diag([2.0, 2.0, 2.0, 1.0])
+    matrix[:3, 3] = corner_ras_mm
+    return VolumeGeometry(shape, matrix)
+
+
 def truth(phantom: Phantom, anatomy: Anatomy, *names: str) -> np.ndarray:
     values = [v for v, n in phantom.names.items() if n in names]
     return np.isin(label_on_grid(phantom.labels_kji, phantom.ct.geometry, anatomy.geometry), values)
@@ -77,9 +84,7 @@ def test_an_arm_beside_the_trunk_is_no_skin_to_enter(phantom: Phantom) -> None:
 
 def test_two_legs_are_both_the_body() -> None:
     shape = (60, 70, 150)
-    matrix = np.diag([2.0, 2.0, 2.0, 1.0])
-    matrix[:3, 3] = [-149.0, -69.0, 0.0]
-    geometry = VolumeGeometry(shape, matrix)
+    geometry = straight(shape, [-149.0, -69.0, 0.0])
     r, a, _ = coordinates(geometry)
     rng = np.random.default_rng(2)
     hu = rng.normal(-1000, 10, shape)
@@ -224,14 +229,12 @@ def test_finer_noise_does_not_turn_bone_into_contrast() -> None:
 
 
 def test_a_voxel_of_half_fat_is_half_fat() -> None:
-    """A trunk whose left half is muscle with a known share of fat in it: what the solver gets holds just that share."""
+    """A trunk of muscle with a known share of fat in it: what the solver gets holds just that share."""
     from cryoneuro.knowledge import tissue
     from cryoneuro.thermal.tissue_box import _mix_fat, nearest_voxels
 
     shape = (40, 60, 60)
-    matrix = np.diag([2.0, 2.0, 2.0, 1.0])
-    matrix[:3, 3] = [-59.0, -59.0, 0.0]
-    geometry = VolumeGeometry(shape, matrix)
+    geometry = straight(shape, [-59.0, -59.0, 0.0])
     r, a, _ = coordinates(geometry)
     rng = np.random.default_rng(7)
     for share in (0.0, 0.3, 0.5, 0.7, 1.0):
