@@ -137,6 +137,10 @@ def confirm_step(case: Case, structures: tuple[str, ...] = (), course: bool = Fa
             )
         nerve = replace(plan.nerve, confirmed=True)
         plan, anatomy = replace(plan, nerve=nerve), replace(anatomy, nerves=(nerve,))
+    if plan is not None:
+        # A yes to a structure may make known what was unknown.
+        anatomy = for_target(anatomy, plan.nerve)
+        plan = replace(plan, unknown=anatomy.unknown)
     case = replace(case, anatomy=anatomy, plan=plan)
     if plan is None or case.thermal is None or case.assessment is None:
         return case

@@ -9,7 +9,7 @@ from scipy import ndimage
 from ..knowledge import NerveRecord, constant
 from ..model import Anatomy, AnatomyError, Nerve
 from .axes import axis_mm
-from .landmarks import AortaCourse, aorta_course, union_of
+from .landmarks import TubeCourse, aorta_course, union_of
 from .proposal_radius import nerve_radius_mm
 
 _BRANCH_MM = 7.0
@@ -59,7 +59,7 @@ def _smooth_at(
     return result
 
 
-def _level(anatomy: Anatomy, aorta: AortaCourse, s_of: npt.NDArray[np.float64]) -> tuple[float, str]:
+def _level(anatomy: Anatomy, aorta: TubeCourse, s_of: npt.NDArray[np.float64]) -> tuple[float, str]:
     """S of the celiac origin in mm, and how it was found."""
     numbered = _disc_t12_l1(anatomy, s_of)
     branch = _uppermost_branch(anatomy, aorta, s_of, numbered)
@@ -91,7 +91,7 @@ def _disc_t12_l1(anatomy: Anatomy, s_of: npt.NDArray[np.float64]) -> float | Non
 
 
 def _uppermost_branch(
-    anatomy: Anatomy, aorta: AortaCourse, s_of: npt.NDArray[np.float64], numbered_s: float | None
+    anatomy: Anatomy, aorta: TubeCourse, s_of: npt.NDArray[np.float64], numbered_s: float | None
 ) -> float | None:
     if all(s.group != "vessel" for s in anatomy.structures):
         return None

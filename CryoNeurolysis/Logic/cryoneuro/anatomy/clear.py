@@ -7,13 +7,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..model import Anatomy, StructureRole
+from .labels import blood_groups
 
 _CLOSED_GROUPS = (
     "bone",
-    "vessel",
-    "aorta",
-    "iliac_vessels",
-    "femoral_vessels",
     "bladder",
     "rectum",
     "bowel",
@@ -24,9 +21,10 @@ _CLOSED_GROUPS = (
 
 def out_of_closed(anatomy: Anatomy, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Points that lie in bone, vessels, gas or organs moved to the nearest place outside, a millimeter off."""
+    closed_groups = blood_groups().union(_CLOSED_GROUPS)
     closed = ~anatomy.body_kji
     for structure in anatomy.structures:
-        if structure.role is StructureRole.AVOID and structure.group in _CLOSED_GROUPS:
+        if structure.role is StructureRole.AVOID and structure.group in closed_groups:
             closed |= structure.mask_kji
     geometry = anatomy.geometry
     kji = geometry.ras_to_ijk(points)[:, ::-1]

@@ -33,11 +33,11 @@ _BLOOD_MM3 = 3000.0
 _LUMEN_SHARE = 0.5
 _THICK_HU = 300.0
 _THICK_MM = 4.5
+_PLAQUE_MM = 4.5
+"""Plaque lies in the wall of its vessel."""
 _WALL_MM = 4.5
 """Even cores stop short of the wall by the width of the window that judges them."""
 _BRANCH_MM = 60.0
-_LEAD = 4
-"""Blood runs on along its vessel for four voxels while bone takes one across a contact with it."""
 _MARKER_MM3 = 250.0
 _BONE_MM3 = 150.0
 _CORTICAL_SHARE = 0.03
@@ -91,7 +91,7 @@ def find_dense(ct: WorkingCt, body_kji: Mask) -> Dense:
     labels, cores, marrow = _cores(ct, candidate)
     spacing, voxel = ct.geometry.spacing_mm[0], ct.geometry.voxel_volume_mm3
     blood_hu = max((c.mean_hu for c in cores if c.volume_mm3 > _BLOOD_MM3), default=0.0)
-    cortex_hu = max(constant("hu_cortex_above"), _OVER_BLOOD * blood_hu)
+    over_blood_hu = max(constant("hu_cortex_native_above"), _OVER_BLOOD * blood_hu)
     # Without contrast nothing soft comes near bone, and weak cortex may be counted too.
     bright = inside & (hu > (constant("hu_bone_above") if cores else constant("hu_bone_native_above")))
     soft = labels > 0
@@ -99,16 +99,21 @@ def find_dense(ct: WorkingCt, body_kji: Mask) -> Dense:
         soft |= _mixing(candidate & (hu > max(_THICK_HU, _LUMEN_SHARE * blood_hu)), soft, spacing)
         lumen = candidate & (hu > constant("hu_contrast_above"))
         soft = grown(soft, lumen, round(_WALL_MM / spacing))
-        sure = at_least(candidate & (hu > cortex_hu) & ~dilate(soft, 1), _MARKER_MM3 / voxel) | marrow
+        sure = (
+            at_least(candidate & (hu > over_blood_hu) & ~dilate(soft, round(_PLAQUE_MM / spacing)), _MARKER_MM3 / voxel)
+            | marrow
+        )
         branches = lumen & (hu > _LUMEN_SHARE * blood_hu)
-        soft, bone = race(soft, sure, branches, bright, round(_BRANCH_MM / spacing), _LEAD)
+        # Where blood is no brighter than marrow nothing would stop it at a vertebra that it touches.
+        reach = _BRANCH_MM if blood_hu > constant("hu_marrow_below") else _WALL_MM
+        soft, bone = race(soft, sure, branches, bright, round(reach / spacing))
     else:
         bone = np.zeros_like(soft)
     rest = bright & ~bone & ~soft & ~near_metal
     beside = touching(rest, dilate(soft, 1))
-    ours = _with_cortex(beside, hu > cortex_hu, voxel)
+    ours = _with_cortex(beside, hu > over_blood_hu, voxel)
     soft |= beside & ~ours
-    cortex = hu > constant("hu_cortex_above" if cores else "hu_cortex_native_above")
+    cortex = hu > min(over_blood_hu, constant("hu_cortex_above"))
     bone = _with_cortex(bone | ours | (rest & ~beside), cortex, voxel)
     bone |= near_metal & bright & dilate(bone, 1)
     bone, lone = _without_lone(bone, ct)

@@ -44,6 +44,11 @@ def group_of(name: str) -> Mapping[str, Any] | None:
     return None
 
 
+def blood_groups() -> frozenset[str]:
+    """Groups of structures that are vessels or heart."""
+    return frozenset(r["group"] for r in load_records("label_groups") if r["tissue"] == "blood")
+
+
 def structure_name(name: str) -> str:
     """A label's name as the landmark rules know it: no blanks, the side behind ("Left kidney", "L2 vertebra")."""
     words = name.strip().replace("-", " ").replace("_", " ").lower().split()

@@ -1,4 +1,4 @@
-"""Landmarks that several nerve rules start from: the spine's middle and the aorta's course."""
+"""Landmarks that several nerve rules start from: the spine's middle and the course of a great vessel."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..model import Anatomy, AnatomyError
+from ..model import Anatomy, AnatomyError, VolumeGeometry
 from .chain import best_chain
 from .morphology import Mask
 
-_AORTA_OFF_MM = 60.0
-_AORTA_BRIDGE_MM = 45.0
+_OFF_MM = 60.0
+"""So far from its usual place a vessel is hardly the one that is looked for."""
 
 
 def union_of(anatomy: Anatomy, group: str) -> Mask | None:
@@ -57,8 +57,8 @@ def canal_centers_ra_mm(anatomy: Anatomy) -> npt.NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class AortaCourse:
-    """The aorta slice by slice.
+class TubeCourse:
+    """A vessel that crosses the slices, slice by slice.
 
     Attributes:
         k: slices (N,), ascending.
@@ -71,7 +71,25 @@ class AortaCourse:
     radius_mm: npt.NDArray[np.float64]
 
 
-def aorta_course(anatomy: Anatomy) -> AortaCourse:
+@dataclass(frozen=True)
+class TubeWindow:
+    """Where a vessel is looked for, in mm from a middle that is known in every slice; right and front are positive."""
+
+    aside_mm: tuple[float, float]
+    ahead_mm: tuple[float, float]
+    radius_mm: tuple[float, float]
+    usual_mm: tuple[float, float]
+    """Most likely place: aside, ahead."""
+    bridge_mm: float
+    slope: float
+    least_mm: float
+
+
+_AORTA = TubeWindow((-60.0, 35.0), (10.0, 95.0), (5.0, 32.0), (-12.0, 45.0), 45.0, 1.5, 20.0)
+"""In front of the vertebral body and a little left is where it lies."""
+
+
+def aorta_course(anatomy: Anatomy) -> TubeCourse:
     """The descending aorta from an imported aorta, else from the contrast vessel in front of the spine.
 
     Raises:
@@ -84,36 +102,54 @@ def aorta_course(anatomy: Anatomy) -> AortaCourse:
             "The aorta is not seen: there is no contrast in it and no label map names it. "
             "Give the nerve course as points, or import a label map with the aorta."
         )
-    canal = canal_centers_ra_mm(anatomy)
-    spacing = anatomy.geometry.spacing_mm[0]
+    course = tube_course(anatomy.geometry, vessel, canal_centers_ra_mm(anatomy), _AORTA)
+    if course is None:
+        raise AnatomyError("The aorta could not be followed in front of the spine; give the nerve course as points.")
+    return course
+
+
+def tube_course(
+    geometry: VolumeGeometry, vessel_kji: Mask, middle_ra_mm: npt.NDArray[np.float64], window: TubeWindow
+) -> TubeCourse | None:
+    """The round parts of a vessel mask that follow one another through the slices within a window; None when too short.
+
+    Args:
+        middle_ra_mm: what the window is measured from in every slice (K, 2), NaN where it is not known.
+    """
+    spacing = geometry.spacing_mm[0]
     slices, centers, radii, worth = [], [], [], []
-    for k in range(vessel.shape[0]):
-        if np.isnan(canal[k, 0]) or not vessel[k].any():
+    for k in range(vessel_kji.shape[0]):
+        if np.isnan(middle_ra_mm[k, 0]) or not vessel_kji[k].any():
             continue
-        parts, count = ndimage.label(round_part(vessel[k], spacing))
+        parts, count = ndimage.label(round_part(vessel_kji[k], spacing))
         for number in range(1, count + 1):
             j, i = np.nonzero(parts == number)
-            center = anatomy.geometry.ijk_to_ras_mm([i.mean(), j.mean(), k])[0, :2]
+            center = geometry.ijk_to_ras_mm([i.mean(), j.mean(), k])[0, :2]
             radius = float(np.sqrt(len(i) * spacing**2 / np.pi))
-            forward, across = center[1] - canal[k, 1], center[0] - canal[k, 0]
-            if 5.0 < radius < 32.0 and 10.0 < forward < 95.0 and -60.0 < across < 35.0:
+            aside, ahead = center - middle_ra_mm[k]
+            within = window.radius_mm[0] < radius < window.radius_mm[1]
+            if within and _between(ahead, window.ahead_mm) and _between(aside, window.aside_mm):
                 slices.append(k)
                 centers.append(center)
                 radii.append(radius)
-                # In front of the body and a little left is where it lies.
-                worth.append(max(0.1, 1.0 - float(np.hypot(across + 12.0, forward - 45.0)) / _AORTA_OFF_MM))
+                off = float(np.hypot(aside - window.usual_mm[0], ahead - window.usual_mm[1]))
+                worth.append(max(0.1, 1.0 - off / _OFF_MM))
     chain = best_chain(
         np.array(slices, dtype=np.int64),
         np.array(centers, dtype=np.float64).reshape(-1, 2),
         np.array(worth, dtype=np.float64),
         spacing,
-        _AORTA_BRIDGE_MM,
-        1.5,
+        window.bridge_mm,
+        window.slope,
     )
+    if len(chain) * spacing < window.least_mm:
+        return None
     rows = [(slices[n], centers[n], radii[n]) for n in chain]
-    if len(rows) * spacing < 20.0:
-        raise AnatomyError("The aorta could not be followed in front of the spine; give the nerve course as points.")
-    return AortaCourse(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
+    return TubeCourse(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
+
+
+def _between(value: float, low_high: tuple[float, float]) -> bool:
+    return low_high[0] < value < low_high[1]
 
 
 def without_flaps(mask: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.bool_]:

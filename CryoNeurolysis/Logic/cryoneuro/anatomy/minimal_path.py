@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from ..knowledge import constant, tissue
 from ..model import Anatomy, AnatomyError, VolumeGeometry
+from .labels import blood_groups
 from .window import window_round
 
 _AROUND_MM = 25.0
@@ -18,9 +19,6 @@ _CLOSED_GROUPS = (
     "bone",
     "ribs",
     "vertebrae",
-    "vessel",
-    "aorta",
-    "inferior_vena_cava",
     "lung",
     "gas",
     "bowel",
@@ -76,8 +74,9 @@ def _cost(anatomy: Anatomy, window: tuple[slice, ...]) -> npt.NDArray[np.float64
     cost[(labels == 0) | (labels == tissue("gas").label) | (labels == tissue("blood").label)] = np.inf
     for name in ("bone_cortical", "bone_cancellous", "lung"):
         cost[labels == tissue(name).label] = np.inf
+    closed_groups = blood_groups().union(_CLOSED_GROUPS)
     for structure in anatomy.structures:
-        if structure.group in _CLOSED_GROUPS:
+        if structure.group in closed_groups:
             cost[structure.mask_kji[window]] = np.inf
     return cost
 

@@ -109,13 +109,10 @@ def grown(mask: Mask, within: Mask, steps: int) -> Mask:
     return race(mask, nowhere, within, nowhere, steps)[0]
 
 
-def race(
-    first: Mask, second: Mask, first_within: Mask, second_within: Mask, steps: int, lead: int = 1
-) -> tuple[Mask, Mask]:
+def race(first: Mask, second: Mask, first_within: Mask, second_within: Mask, steps: int) -> tuple[Mask, Mask]:
     """Two masks grown step by step, each within its own mask; a voxel is the one's that comes first, at a tie the first's.
 
-    The first takes `lead` steps while the second takes one. Only the fronts are looked at, so the time goes with the
-    voxels that are reached, not with the picture's size.
+    Only the fronts are looked at, so the time goes with the voxels that are reached, not with the picture's size.
     """
     shape = np.array(first.shape) + 2
     owner = np.pad(np.where(first, 1, np.where(second, 2, 0)).astype(np.uint8), 1).ravel()
@@ -124,7 +121,7 @@ def race(
     neighbors = np.concatenate([steps_of, -steps_of])
     fronts = [np.flatnonzero(owner == 1), np.flatnonzero(owner == 2)]
     for _ in range(steps):
-        for n in (*[0] * lead, 1):
+        for n in (0, 1):
             near = (fronts[n][:, None] + neighbors).ravel()
             near = near[free[n][near]]
             near = np.unique(near[owner[near] == 0])

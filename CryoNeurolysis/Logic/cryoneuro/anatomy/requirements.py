@@ -22,12 +22,16 @@ def for_target(anatomy: Anatomy, course: Nerve, cleared: tuple[str, ...] = ()) -
 
 
 _ALONG_THE_BODY = ("spinal_canal", "aorta", "inferior_vena_cava")
+_ARTERY_AND_VEIN = ("iliac_vessels", "femoral_vessels")
+"""Contrast often fills one of the two only: such a structure counts when a person has confirmed that both are in it."""
 _BEYOND_MM = 10.0
 
 
 def _known_near(anatomy: Anatomy, group: str, course: Nerve) -> bool:
     """Whether a group is segmented at the target's level: a canal that was found in the sacrum is unknown at T12."""
     found = [s for s in anatomy.structures if s.group == group]
+    if group in _ARTERY_AND_VEIN:
+        return any(s.origin != "computed" or s.confirmed for s in found)
     if group not in _ALONG_THE_BODY or any(s.origin != "computed" for s in found):
         return bool(found)
     s_of = axis_mm(anatomy.geometry, 2)

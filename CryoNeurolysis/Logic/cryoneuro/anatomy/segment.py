@@ -5,36 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from ..imaging import LabelMap, WorkingCt, on_grid, working_ct
-from ..knowledge import load_records
 from ..model import (
     Anatomy,
-    AnatomyError,
     Cancelled,
     CancelledError,
     CtVolume,
     Progress,
     Structure,
     StructureRole,
-    TissueMap,
     VolumeGeometry,
     never_cancelled,
     no_progress,
 )
-from .axes import axis_mm
+from .aorta import with_aorta
 from .body import Body, find_body
 from .canal import find_canal
 from .dense import find_dense
 from .gas import find_gas
-from .labels import check_fit, check_frame, structures_from_labels
-from .landmarks import aorta_course, round_part, without_flaps
+from .labels import blood_groups, check_fit, check_frame, structures_from_labels
 from .marrow import filled
 from .morphology import bounding_box
 from .streaks import streak_zone
 from .tissue import tissue_map
 from .vertebrae import Spine, find_spine, names_from, vertebra_masks
+from .vessel_names import with_vessel_names
 from .vessels import find_vessels, typical_diameter_mm
 
 DEFAULT_GRID_MM = 1.5
@@ -169,7 +165,8 @@ def segment(
         check_fit(imported, working.array_kji, labels.source)
         notes.extend(more)
         found = _merged(found, imported)
-    found = [_with_diameter(s, spacing) for s in _with_aorta(working.geometry, found)]
+    found = with_vessel_names(working.geometry, with_aorta(working.geometry, found))
+    found = [_with_diameter(s, spacing) for s in found]
     step(0.9, "Drawing the tissue map")
     tissue = tissue_map(working, body, tuple(found))
     step(1.0, "Anatomy done")
@@ -183,53 +180,6 @@ def with_structure(ct: CtVolume, anatomy: Anatomy, structure: Structure) -> Anat
     working = on_grid(ct, anatomy.geometry)
     tissue = tissue_map(working, anatomy.body_kji, structures)
     return replace(anatomy, structures=structures, tissue=tissue)
-
-
-def _with_aorta(geometry: VolumeGeometry, found: list[Structure]) -> list[Structure]:
-    """Name the aorta within the contrast vessels where it can be followed in front of the spine."""
-    if any(s.group == "aorta" for s in found):
-        return found
-    vessels = [s for s in found if s.name in ("vessel_contrast", "vessel_branches")]
-    if not vessels:
-        return found
-    scratch = Anatomy(geometry, TissueMap(np.zeros(geometry.shape_kji, np.uint8)), tuple(found))
-    try:
-        course = aorta_course(scratch)
-    except AnatomyError:
-        return found
-    spacing = geometry.spacing_mm[0]
-    blood = np.logical_or.reduce([s.mask_kji for s in vessels])
-    aorta = np.zeros(geometry.shape_kji, bool)
-    for k, center in zip(course.k, course.center_ra_mm, strict=True):
-        parts, _ = ndimage.label(round_part(blood[k], spacing))
-        i, j, _ = geometry.ras_to_ijk([*center, 0.0])[0]
-        # The center of a crescent lies outside of it: the part nearest to it.
-        where = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
-        own = parts == parts[tuple(where[:, round(j), round(i)])]
-        aorta[k] = ndimage.binary_dilation(own) & without_flaps(blood[k], spacing)
-    # Where a slice of the course is missing the vessel touches another one: a disc as wide as above and below cuts it out.
-    r, a = (axis_mm(geometry, n) for n in (0, 1))
-    for k in np.setdiff1d(np.arange(course.k[0], course.k[-1]), course.k):
-        center = [np.interp(k, course.k, course.center_ra_mm[:, n]) for n in (0, 1)]
-        reach = float(np.interp(k, course.k, course.radius_mm)) + spacing
-        near = (r[None, :] - center[0]) ** 2 + (a[:, None] - center[1]) ** 2 < reach**2
-        aorta[k] = without_flaps(blood[k], spacing) & near
-    for structure in found:
-        if structure.group in ("bone", "spinal_canal"):
-            aorta &= ~structure.mask_kji
-    text = "The contrast vessel in front of the spine, followed from slice to slice"
-    named = Structure(
-        "aorta",
-        "aorta",
-        StructureRole.AVOID,
-        aorta,
-        "computed",
-        text,
-        "medium",
-        diameter_mm=float(2.0 * np.median(course.radius_mm)),
-    )
-    kept = [replace(s, mask_kji=s.mask_kji & ~aorta) if s.group == "vessel" else s for s in found]
-    return [s for s in kept if s.group != "vessel" or s.mask_kji.any()] + [named]
 
 
 def _vertebrae(
@@ -266,12 +216,9 @@ def _cropped(ct: WorkingCt, body: Body) -> tuple[WorkingCt, Body]:
     return WorkingCt(array, ct.measured_kji[k, j, i].copy(), geometry), inner
 
 
-_BLOOD_GROUPS = frozenset(r["group"] for r in load_records("label_groups") if r["tissue"] == "blood") - {"heart"}
-
-
 def _with_diameter(structure: Structure, spacing_mm: float) -> Structure:
     """A vessel with its usual diameter: from 3 mm on, blood keeps the tissue beside it warm."""
-    if structure.group not in _BLOOD_GROUPS or structure.diameter_mm is not None:
+    if structure.group not in blood_groups() - {"heart"} or structure.diameter_mm is not None:
         return structure
     diameter_mm = typical_diameter_mm(structure.mask_kji, spacing_mm)
     return structure if diameter_mm is None or diameter_mm <= 0 else replace(structure, diameter_mm=diameter_mm)

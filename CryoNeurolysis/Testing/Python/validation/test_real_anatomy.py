@@ -107,6 +107,130 @@ def test_the_descending_aorta_agrees_slice_by_slice(seen) -> None:
     assert np.median(shares) > 0.92 and np.mean(np.array(shares) > 0.8) > 0.9
 
 
+def test_the_whole_aorta_agrees_with_its_label(seen) -> None:
+    """Descending and ascending part; the arch lies above this picture."""
+    case = seen(CHEST)
+    ours, label = case.group("aorta"), case.of("aorta")
+    assert 2.0 * (ours & label).sum() / (ours.sum() + label.sum()) > 0.90
+
+
+def test_the_arch_belongs_to_the_aorta(seen) -> None:
+    """A dissection: lumens without contrast are not seen, so the whole label is not reached."""
+    case = seen(CTA)
+    ours, label = case.group("aorta"), case.of("aorta_true_lumen", "aorta_false_lumen")
+    s = case.anatomy.geometry.ijk_to_ras_mm(np.array([[0, 0, k] for k in range(len(ours))]))[:, 2]
+    arch = (s > 665.0) & (s < 760.0)
+    assert (ours & label)[arch].sum() > 0.85 * label[arch].sum()
+    assert (ours & label).sum() > 0.8 * ours.sum()
+    assert (ours & case.of("heart")).sum() < 0.03 * ours.sum()
+
+
+PHASES = {
+    "arterial": {
+        "aorta": 320,
+        "iliac_artery_left": 320,
+        "iliac_artery_right": 320,
+        "kidney_left": 200,
+        "kidney_right": 200,
+    },
+    "portal": {
+        "aorta": 160,
+        "iliac_artery_left": 160,
+        "iliac_artery_right": 160,
+        "iliac_vena_left": 150,
+        "iliac_vena_right": 150,
+        "inferior_vena_cava": 155,
+        "portal_vein_and_splenic_vein": 165,
+        "kidney_left": 185,
+        "kidney_right": 185,
+        "liver": 110,
+        "spleen": 120,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def filled(shared: Path):
+    """The native abdomen with contrast drawn into its labeled vessels and organs: 3 mm voxels, marrow as bright as blood."""
+    made: dict[str, Seen] = {}
+
+    def draw(phase: str) -> Seen:
+        if phase not in made:
+            folder = shared / "data" / "ct" / ABDOMEN
+            ct, labels = read_ct(folder / "ct.nrrd"), read_label_map(folder / "labels.nrrd")
+            hu = ct.array_kji.astype(float)
+            for value, name in labels.names.items():
+                if name in PHASES[phase]:
+                    share = ndimage.gaussian_filter((labels.labels_kji == value).astype(float), 0.4)
+                    hu += share * (PHASES[phase][name] - 40.0)
+            drawn = CtVolume(np.clip(hu, -1024, 3071).astype(np.int16), ct.geometry)
+            anatomy = segment(drawn)
+            grid = label_on_grid(labels.labels_kji, labels.geometry, anatomy.geometry)
+            made[phase] = Seen(drawn, anatomy, grid, labels.names)
+        return made[phase]
+
+    return draw
+
+
+def share_of(case: Seen, name: str, *starts: str) -> float:
+    """How much of one of our structures lies in labels."""
+    mask = case.anatomy.structure(name).mask_kji
+    return float((mask & case.of(*starts)).sum() / mask.sum())
+
+
+@pytest.mark.parametrize("phase", ["arterial", "portal"])
+def test_blood_beside_a_vertebra_does_not_run_into_its_marrow(filled, phase: str) -> None:
+    case = filled(phase)
+    vessels = case.group("aorta", "vessel", "inferior_vena_cava", "iliac_vessels", "femoral_vessels", "portal_vein")
+    assert (vessels & case.of(*BONES)).sum() < 0.15 * vessels.sum()
+    assert (vessels & case.of("kidney_")).sum() < 0.05 * case.of("kidney_").sum()
+    cord = case.of("vertebrae_")
+    canal = case.group("spinal_canal")
+    assert np.isin(np.flatnonzero(cord.any(axis=(1, 2))), np.flatnonzero(canal.any(axis=(1, 2)))).mean() > 0.95
+
+
+def test_filled_veins_and_arteries_get_their_names(filled) -> None:
+    case = filled("portal")
+    assert share_of(case, "aorta", "aorta") > 0.9
+    assert share_of(case, "inferior_vena_cava", "inferior_vena_cava") > 0.85
+    assert share_of(case, "portal_system", "portal_vein") > 0.95
+    for side in ("left", "right"):
+        both = (f"iliac_artery_{side}", f"iliac_vena_{side}")
+        assert share_of(case, f"iliac_vessels_{side}", *both) > 0.85
+        assert share_of(case, f"femoral_vessels_{side}", *both) > 0.85
+    iliac = case.anatomy.structure("iliac_vessels_left")
+    assert not iliac.confirmed and iliac.diameter_mm is not None and 4.0 < iliac.diameter_mm < 15.0
+
+
+def test_arteries_alone_name_no_vein(filled) -> None:
+    case = filled("arterial")
+    names = {s.name for s in case.anatomy.structures}
+    assert not names & {"inferior_vena_cava", "portal_system"}
+    assert share_of(case, "aorta", "aorta") > 0.85
+    assert share_of(case, "iliac_vessels_right", "iliac_artery_right") > 0.75
+
+
+def test_one_name_for_artery_and_vein_is_known_only_after_a_yes(filled) -> None:
+    from dataclasses import replace
+
+    from cryoneuro.anatomy import for_target, nerve_from_points
+
+    case = filled("portal")
+    vessel = case.anatomy.structure("femoral_vessels_right").mask_kji
+    middle = case.anatomy.geometry.ijk_to_ras_mm(np.argwhere(vessel)[:, ::-1]).mean(axis=0)
+    nerve = nerve_from_points(case.anatomy, "femoral", middle + np.array([[12.0, 0.0, 0.0], [12.0, 0.0, 15.0]]))
+    before = for_target(case.anatomy, nerve)
+    assert "femoral_vessels" in before.unknown
+    said = tuple(replace(s, confirmed=s.group == "femoral_vessels") for s in case.anatomy.structures)
+    assert "femoral_vessels" not in for_target(replace(case.anatomy, structures=said), nerve).unknown
+
+
+@pytest.mark.parametrize("name", [CHEST, CTA])
+def test_a_chest_has_no_vessels_of_the_pelvis(seen, name: str) -> None:
+    groups = {s.group for s in seen(name).anatomy.structures}
+    assert not groups & {"iliac_vessels", "femoral_vessels", "inferior_vena_cava"}
+
+
 @pytest.mark.parametrize("name", [CHEST, CTA, ABDOMEN, HEMIPELVIS])
 def test_the_canal_runs_through_the_whole_spine_in_view(seen, name: str) -> None:
     case = seen(name)
