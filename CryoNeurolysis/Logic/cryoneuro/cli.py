@@ -76,6 +76,7 @@ def _request(arguments: argparse.Namespace, name: str) -> Request:
         points_ras_mm=points_of(arguments.points) if arguments.points else None,
         follow=getattr(arguments, "follow", False),
         accepted=arguments.accept_course,
+        through_ras_mm=tuple(arguments.through),
         entry_ras_mm=arguments.entry,
         tip_ras_mm=arguments.tip,
         probe=arguments.probe,

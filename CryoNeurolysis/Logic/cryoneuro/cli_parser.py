@@ -107,6 +107,14 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
         sub.add_argument(
             "--accept-course", action="store_true", help="you have looked at the proposed course and agree"
         )
+        sub.add_argument(
+            "--through",
+            nargs="+",
+            type=_numbers,
+            default=[],
+            metavar="R,A,S",
+            help="places that the course runs through: it is bent there and counts as confirmed by you",
+        )
         sub.add_argument("--follow", action="store_true", help="between these points follow fat, not straight lines")
         sub.add_argument("--entry", type=_numbers, metavar="R,A,S", help="skin entry of a path of your own, RAS mm")
         sub.add_argument("--tip", type=_numbers, metavar="R,A,S", help="tip of a path of your own, RAS mm")

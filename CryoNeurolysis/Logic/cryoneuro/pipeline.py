@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import __version__
-from .anatomy import for_target, grow_structure, nerve_from_points, propose_nerve, with_structure
+from .anatomy import for_target, grow_structure, nerve_from_points, propose_nerve, pulled_course, with_structure
 from .assessment import Judge, Outcome, Variation, assess, draw, varied_probes, varied_records
 from .assessment.nerve_dose import nerve_dose
 from .knowledge import nerve as nerve_record
@@ -63,6 +63,7 @@ class Request:
     points_ras_mm: tuple[tuple[float, float, float], ...] | None = None
     follow: bool = False
     accepted: bool = False
+    through_ras_mm: tuple[tuple[float, float, float], ...] = ()
     entry_ras_mm: tuple[float, float, float] | None = None
     tip_ras_mm: tuple[float, float, float] | None = None
     probe: str | None = None
@@ -91,8 +92,13 @@ def find_nerve(anatomy: Anatomy, request: Request) -> Nerve:
         KnowledgeError, AnatomyError: unknown target, landmarks not in view, or points that make no course.
     """
     if request.points_ras_mm is not None:
-        return nerve_from_points(anatomy, request.target, request.points_ras_mm, follow=request.follow)
-    return replace(propose_nerve(anatomy, request.target, request.side, request.level), confirmed=request.accepted)
+        course = nerve_from_points(anatomy, request.target, request.points_ras_mm, follow=request.follow)
+    else:
+        proposed = propose_nerve(anatomy, request.target, request.side, request.level)
+        course = replace(proposed, confirmed=request.accepted)
+    for place in request.through_ras_mm:
+        course = pulled_course(anatomy, course, place)
+    return course
 
 
 def grow_step(

@@ -3,6 +3,7 @@
 from .corridor import Corridor, corridor
 from .labels import structures_from_labels
 from .proposal import nerve_from_points, propose_nerve
+from .pulled import pulled_course
 from .requirements import for_target
 from .seeded import grow_structure
 from .segment import segment, with_structure
@@ -16,6 +17,7 @@ __all__ = [
     "grow_structure",
     "nerve_from_points",
     "propose_nerve",
+    "pulled_course",
     "segment",
     "skin_entries",
     "structures_from_labels",

@@ -57,6 +57,28 @@ def test_a_yes_in_advance_is_kept(phantom_anatomy) -> None:
     assert find_nerve(phantom_anatomy, Request("intercostal", accepted=True)).confirmed
 
 
+def test_a_course_is_corrected_at_a_place(phantom_anatomy) -> None:
+    proposed = find_nerve(phantom_anatomy, Request("intercostal"))
+    middle = proposed.at(0.5 * float(proposed.arc_length_mm[-1]))[0]
+    place = middle - np.array([0.0, 0.0, 4.0])
+    edited = find_nerve(phantom_anatomy, Request("intercostal", through_ras_mm=(tuple(place),)))
+    gaps = np.linalg.norm(edited.points_ras_mm - place, axis=1)
+    assert gaps.min() < 1e-6, "it runs through the place"
+    assert np.allclose(edited.points_ras_mm[[0, -1]], proposed.points_ras_mm[[0, -1]], atol=1.0), "its ends stay"
+    assert edited.confirmed and edited.rule.endswith("corrected by a person")
+    steps = np.linalg.norm(np.diff(edited.points_ras_mm, axis=0), axis=1)
+    assert steps.max() < 3.5, "a bend, not a spike"
+
+
+@pytest.mark.parametrize(
+    ("off", "sentence"), [((0.0, 0.0, -45.0), "from the course"), ((0.0, -400.0, 0.0), "outside the body")]
+)
+def test_a_place_far_from_the_course_is_refused(phantom_anatomy, off: tuple[float, ...], sentence: str) -> None:
+    middle = find_nerve(phantom_anatomy, Request("intercostal")).at(10.0)[0]
+    with pytest.raises(AnatomyError, match=sentence):
+        find_nerve(phantom_anatomy, Request("intercostal", through_ras_mm=(tuple(middle + np.array(off)),)))
+
+
 def test_a_yes_to_nothing_is_refused(planned_case: Case, phantom: Phantom) -> None:
     with pytest.raises(AnatomyError, match="No structure is called"):
         confirm_step(planned_case, ("liver",))
