@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..model import Anatomy, AnatomyError, Structure, StructureRole, TissueMap, VolumeGeometry
+from ..model import AnatomyError, Structure, StructureRole, VolumeGeometry
 from .axes import axis_mm
 from .chain import best_chain
-from .landmarks import TubeCourse, aorta_course, round_part, union_of, without_flaps
+from .landmarks import (
+    TubeCourse,
+    aorta_course,
+    disc_element,
+    round_part,
+    scratch_anatomy,
+    union_of,
+    without_blood,
+    without_flaps,
+)
 from .morphology import Mask
 
 _RADIUS_MM = (9.0, 32.0)
@@ -42,7 +49,7 @@ def with_aorta(geometry: VolumeGeometry, found: list[Structure]) -> list[Structu
     vessels = [s for s in found if s.name in ("vessel_contrast", "vessel_branches")]
     if not vessels:
         return found
-    scratch = Anatomy(geometry, TissueMap(np.zeros(geometry.shape_kji, np.uint8)), tuple(found))
+    scratch = scratch_anatomy(geometry, found)
     try:
         course = aorta_course(scratch)
     except AnatomyError:
@@ -64,8 +71,7 @@ def with_aorta(geometry: VolumeGeometry, found: list[Structure]) -> list[Structu
         "medium",
         diameter_mm=float(2.0 * np.median(course.radius_mm)),
     )
-    kept = [replace(s, mask_kji=s.mask_kji & ~aorta) if s.group == "vessel" else s for s in found]
-    return [s for s in kept if s.group != "vessel" or s.mask_kji.any()] + [named]
+    return [*without_blood(found, [s for s in found if s.group == "vessel"], aorta), named]
 
 
 def _above_division(course: TubeCourse, spacing_mm: float, lung: Mask | None) -> TubeCourse:
@@ -135,12 +141,12 @@ def _ascending(geometry: VolumeGeometry, blood: Mask, course: TubeCourse) -> Mas
         middle_ra = [np.interp(n, known, places[:, axis]) for axis in (0, 1)]
         r = float(np.interp(n, known, wide))
         part = blood[n] & _disc(geometry, middle_ra, _WIDER * r + spacing)
-        core = ndimage.binary_opening(part, _ball(_CORE * r / spacing))
+        core = ndimage.binary_opening(part, disc_element(_CORE * r / spacing))
         result[n] = ndimage.binary_dilation(core) & part
     # Toward the arch the section grows long: what goes on from slice to slice belongs to it until only branches go on.
     top = min(int(course.k[-1]), high + round(_ARCH_MM / spacing), len(blood) - 1)
     for n in range(high + 1, top + 1):
-        parts, _ = ndimage.label(ndimage.binary_opening(blood[n], _ball(_CORE * usual / spacing)))
+        parts, _ = ndimage.label(ndimage.binary_opening(blood[n], disc_element(_CORE * usual / spacing)))
         on = np.setdiff1d(np.unique(parts[result[n - 1]]), 0)
         near = ndimage.binary_dilation(result[n - 1], iterations=round(_BRIDGE_MM / spacing))
         more = np.isin(parts, on) & near
@@ -204,11 +210,4 @@ def _disc(geometry: VolumeGeometry, center_ra_mm: npt.ArrayLike, radius_mm: floa
     center = np.asarray(center_ra_mm)
     r, a = axis_mm(geometry, 0), axis_mm(geometry, 1)
     result: npt.NDArray[np.bool_] = (r[None, :] - center[0]) ** 2 + (a[:, None] - center[1]) ** 2 < radius_mm**2
-    return result
-
-
-def _ball(radius: float) -> npt.NDArray[np.bool_]:
-    steps = max(1, int(radius))
-    y, x = np.mgrid[-steps : steps + 1, -steps : steps + 1]
-    result: npt.NDArray[np.bool_] = x * x + y * y <= radius * radius
     return result

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..model import Anatomy, AnatomyError, VolumeGeometry
+from ..model import Anatomy, AnatomyError, Structure, TissueMap, VolumeGeometry
 from .chain import best_chain
 from .morphology import Mask
 
@@ -155,7 +155,7 @@ def _between(value: float, low_high: tuple[float, float]) -> bool:
 def without_flaps(mask: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.bool_]:
     """A slice's (j, i) vessel with the flap of a dissection or a thin plaque closed: gaps of up to 6 mm."""
     steps = max(1, round(3.0 / spacing_mm))
-    result: npt.NDArray[np.bool_] = ndimage.binary_closing(np.pad(mask, steps), _disc(steps))[
+    result: npt.NDArray[np.bool_] = ndimage.binary_closing(np.pad(mask, steps), disc_element(steps))[
         steps:-steps, steps:-steps
     ]
     return result
@@ -164,12 +164,25 @@ def without_flaps(mask: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray
 def round_part(mask: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.bool_]:
     """The slice's vessel without its branches: an opening by a disc of 4 mm."""
     result: npt.NDArray[np.bool_] = ndimage.binary_opening(
-        without_flaps(mask, spacing_mm), _disc(max(1, round(4.0 / spacing_mm)))
+        without_flaps(mask, spacing_mm), disc_element(max(1, round(4.0 / spacing_mm)))
     )
     return result
 
 
-def _disc(steps: int) -> npt.NDArray[np.bool_]:
+def disc_element(radius: float) -> npt.NDArray[np.bool_]:
+    """A disc (2n + 1, 2n + 1) to open or close a slice with; radius in voxels."""
+    steps = max(1, int(radius))
     y, x = np.mgrid[-steps : steps + 1, -steps : steps + 1]
-    result: npt.NDArray[np.bool_] = x * x + y * y <= steps * steps
+    result: npt.NDArray[np.bool_] = x * x + y * y <= radius * radius
     return result
+
+
+def scratch_anatomy(geometry: VolumeGeometry, structures: list[Structure]) -> Anatomy:
+    """An anatomy to look for landmarks in while its tissue is not yet drawn."""
+    return Anatomy(geometry, TissueMap(np.zeros(geometry.shape_kji, np.uint8)), tuple(structures))
+
+
+def without_blood(structures: list[Structure], vessels: list[Structure], taken_kji: Mask) -> list[Structure]:
+    """The structures, the given vessels among them without the voxels that have got a name of their own; none is empty."""
+    kept = [replace(s, mask_kji=s.mask_kji & ~taken_kji) if s in vessels else s for s in structures]
+    return [s for s in kept if s.group != "vessel" or s.mask_kji.any()]

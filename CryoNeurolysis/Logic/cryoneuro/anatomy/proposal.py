@@ -114,13 +114,7 @@ def nerve_from_points(
     points = np.atleast_2d(np.asarray(points_ras_mm, dtype=float))
     if points.ndim != 2 or points.shape[1] != 3 or len(points) < 2:
         raise AnatomyError("A nerve course needs at least two points, each as R,A,S in mm.")
-    inside = sample(anatomy.body_kji.astype(np.float32), anatomy.geometry, points, 0, outside=0.0) > 0.5
-    if not inside.all():
-        bad = points[~inside][0]
-        raise AnatomyError(
-            f"The point ({bad[0]:.1f}, {bad[1]:.1f}, {bad[2]:.1f}) mm RAS lies outside the body; "
-            "check the coordinates (RAS, not LPS: R and A change sign)."
-        )
+    check_in_body(anatomy, points)
     rule = "Points given by a person"
     if follow:
         points, rule = minimal_path(anatomy, points), f"{rule}; between them along fat, out of bone, vessels and gas"
@@ -133,3 +127,18 @@ def nerve_from_points(
         rule,
         confirmed,
     )
+
+
+def check_in_body(anatomy: Anatomy, points_ras_mm: npt.NDArray[np.float64]) -> None:
+    """Refuse points (N, 3) in RAS mm that a person gave outside the body.
+
+    Raises:
+        AnatomyError: one of them lies there.
+    """
+    inside = sample(anatomy.body_kji.astype(np.float32), anatomy.geometry, points_ras_mm, 0, outside=0.0) > 0.5
+    if not inside.all():
+        bad = points_ras_mm[~inside][0]
+        raise AnatomyError(
+            f"The point ({bad[0]:.1f}, {bad[1]:.1f}, {bad[2]:.1f}) mm RAS lies outside the body; "
+            "check the coordinates (RAS, not LPS: R and A change sign)."
+        )

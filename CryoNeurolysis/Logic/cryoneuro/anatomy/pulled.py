@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..imaging import sample
 from ..model import Anatomy, AnatomyError, Nerve
+from .proposal import check_in_body
 
 _STEP_MM = 2.0
 _WIDTH_MM = 8.0
@@ -26,11 +26,9 @@ def pulled_course(anatomy: Anatomy, nerve: Nerve, place_ras_mm: npt.ArrayLike) -
         AnatomyError: the place lies outside the body, or so far from the course that another nerve must be meant.
     """
     place = np.asarray(place_ras_mm, dtype=float)
-    words = ", ".join(f"{v:.1f}" for v in place)
     if place.shape != (3,) or not np.isfinite(place).all():
         raise AnatomyError("A place on the course needs three numbers, R,A,S in mm.")
-    if not sample(anatomy.body_kji.astype(np.float32), anatomy.geometry, place[None], 0, outside=0.0)[0] > 0.5:
-        raise AnatomyError(f"The place ({words}) mm RAS lies outside the body; check the coordinates.")
+    check_in_body(anatomy, place[None])
     total = float(nerve.arc_length_mm[-1])
     along = np.linspace(0.0, total, max(2, round(total / _STEP_MM) + 1))
     points = nerve.at(along)
@@ -38,6 +36,7 @@ def pulled_course(anatomy: Anatomy, nerve: Nerve, place_ras_mm: npt.ArrayLike) -
     far = np.linalg.norm(shift, axis=1)
     nearest = int(np.argmin(far))
     if far[nearest] > _FARTHEST_MM:
+        words = ", ".join(f"{v:.1f}" for v in place)
         raise AnatomyError(
             f"The place ({words}) mm RAS lies {far[nearest]:.0f} mm from the course; up to {_FARTHEST_MM:.0f} mm can be "
             "corrected, beyond that give the course as points."

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..model import Anatomy, AnatomyError, Structure, StructureRole, TissueMap, VolumeGeometry
+from ..model import Anatomy, AnatomyError, Structure, StructureRole, VolumeGeometry
 from .aorta import along_tube
 from .axes import axis_mm
-from .landmarks import TubeWindow, canal_centers_ra_mm, tube_course, union_of
+from .landmarks import TubeWindow, canal_centers_ra_mm, scratch_anatomy, tube_course, union_of, without_blood
 from .morphology import Mask, components, dilate
 from .pelvis import find_hip
 
@@ -42,7 +40,7 @@ def with_vessel_names(geometry: VolumeGeometry, found: list[Structure]) -> list[
     vessels = [s for s in found if s.origin == "computed" and s.group == "vessel" and s.mask_kji.any()]
     if not vessels:
         return found
-    scratch = Anatomy(geometry, TissueMap(np.zeros(geometry.shape_kji, np.uint8)), tuple(found))
+    scratch = scratch_anatomy(geometry, found)
     try:
         canal = canal_centers_ra_mm(scratch)
     except AnatomyError:
@@ -77,8 +75,7 @@ def with_vessel_names(geometry: VolumeGeometry, found: list[Structure]) -> list[
     if canal is not None and aorta is not None and "portal_vein" not in groups:
         portal = _portal(geometry, rest, canal, dilate(aorta | cava, round(_TOUCH_MM / geometry.spacing_mm[0])))
         name("portal_system", "portal_vein", portal, "Wide contrast in front of aorta and cava that joins neither")
-    kept = [replace(s, mask_kji=s.mask_kji & rest) if s in vessels else s for s in found]
-    return [s for s in kept if s.group != "vessel" or s.mask_kji.any()] + named
+    return [*without_blood(found, vessels, ~rest), *named]
 
 
 def _tube(geometry: VolumeGeometry, blood: Mask, middle: npt.NDArray[np.float64], window: TubeWindow) -> Mask:
@@ -139,7 +136,6 @@ def _of_limb(
     geometry = anatomy.geometry
     none = np.zeros_like(blood)
     r, a, s = (axis_mm(geometry, n) for n in range(3))
-    own = below.copy()
     sign = -1.0 if side == "left" else 1.0
     try:
         hip = find_hip(anatomy, side)
@@ -147,21 +143,18 @@ def _of_limb(
         if canal is None or not below.any():
             return none, none
         middle = float(canal[np.flatnonzero(np.isfinite(canal[:, 0]))[0], 0])
-        own[:, :, sign * (r - middle) <= 0] = False
-        return own, none
-    own[:, :, sign * (r - hip.middle_r_mm) <= 0] = False
+        return below & (sign * (r - middle) > 0), none
+    own_side = sign * (r - hip.middle_r_mm) > 0
+    own = below & own_side
     # The joint is the thickest place of the bone.
     box = ndimage.find_objects(hip.mask_kji.view(np.uint8))[0]
     depth = ndimage.distance_transform_edt(np.pad(hip.mask_kji[box], 1))[1:-1, 1:-1, 1:-1]
     k, j, i = (int(n) + b.start for n, b in zip(np.unravel_index(int(np.argmax(depth)), depth.shape), box, strict=True))
     # Whatever passes in front of the joint goes from the pelvis to the thigh.
-    gate = np.zeros_like(blood)
-    gate[k] = (a > a[j])[:, None] & (np.abs(r - r[i]) < _BESIDE_HEAD_MM)[None, :]
-    half = blood.copy()
-    half[:, :, sign * (r - hip.middle_r_mm) <= 0] = False
-    labels, _ = components(half)
+    gate_ji = (a > a[j])[:, None] & (np.abs(r - r[i]) < _BESIDE_HEAD_MM)[None, :]
+    labels, _ = components(blood & own_side)
     boxes = ndimage.find_objects(labels)
-    for number in np.setdiff1d(np.unique(labels[gate & half]), 0):
+    for number in np.setdiff1d(np.unique(labels[k][gate_ji]), 0):
         part = boxes[int(number) - 1]
         if (part[0].stop - part[0].start) * geometry.spacing_mm[2] >= _LONG_MM:
             own[part] |= labels[part] == number

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cryoneuro.anatomy import propose_nerve, segment, skin_entries
-from cryoneuro.imaging import label_on_grid, read_ct, read_label_map
+from cryoneuro.imaging import LabelMap, label_on_grid, read_ct, read_label_map
 from cryoneuro.model import Anatomy, AnatomyError, CtVolume, Nerve, VolumeGeometry
 from scipy import ndimage
 
@@ -53,6 +53,11 @@ class Seen:
         return np.logical_or.reduce(masks) if masks else np.zeros(self.labels.shape, bool)
 
 
+def looked_at(ct: CtVolume, labels: LabelMap) -> Seen:
+    anatomy = segment(ct)
+    return Seen(ct, anatomy, label_on_grid(labels.labels_kji, labels.geometry, anatomy.geometry), labels.names)
+
+
 _SEEN: dict[str, Seen] = {}
 
 
@@ -62,9 +67,7 @@ def seen(shared: Path):
         if name not in _SEEN:
             folder = shared / "data" / "ct" / name
             ct, labels = read_ct(folder / "ct.nrrd"), read_label_map(folder / "labels.nrrd")
-            anatomy = segment(ct)
-            grid = label_on_grid(labels.labels_kji, labels.geometry, anatomy.geometry)
-            _SEEN[name] = Seen(ct, anatomy, grid, labels.names)
+            _SEEN[name] = looked_at(ct, labels)
             if name in (CHEST, ABDOMEN):
                 _SEEN[name].with_labels = segment(ct, labels)
         return _SEEN[name]
@@ -164,9 +167,7 @@ def filled(shared: Path):
                     share = ndimage.gaussian_filter((labels.labels_kji == value).astype(float), 0.4)
                     hu += share * (PHASES[phase][name] - 40.0)
             drawn = CtVolume(np.clip(hu, -1024, 3071).astype(np.int16), ct.geometry)
-            anatomy = segment(drawn)
-            grid = label_on_grid(labels.labels_kji, labels.geometry, anatomy.geometry)
-            made[phase] = Seen(drawn, anatomy, grid, labels.names)
+            made[phase] = looked_at(drawn, labels)
         return made[phase]
 
     return draw
