@@ -35,6 +35,7 @@ bench: setup peers
 	$(RUN)/python benchmarks/straight_line.py
 	$(RUN)/python benchmarks/thermal.py
 	$(RUN)/python benchmarks/anatomy.py
+	$(RUN)/python benchmarks/planning.py
 
 clean:
 	rm -rf $(VENV) .venv-peers demo-results build dist .pytest_cache .mypy_cache .ruff_cache

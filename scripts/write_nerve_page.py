@@ -35,6 +35,15 @@ def _words(text: str) -> str:
     return text.replace("_", " ")
 
 
+def _cell(text: str) -> str:
+    return text.replace("|", "/")
+
+
+def _claim(nerve: NerveRecord, field: str) -> str:
+    claim = nerve.claims.get(field)
+    return "" if claim is None else f"{claim.confidence}: {_cell(claim.source)}"
+
+
 def section(nerve: NerveRecord) -> str:
     """One target."""
     known = [f"{_words(n.structure)}{' (' + n.note + ')' if n.note else ''}" for n in nerve.neighbors if n.must_know]
@@ -49,40 +58,54 @@ def section(nerve: NerveRecord) -> str:
     if nerve.block is not None:
         volume = nerve.block.get("volume_ml")
         amount = _range((float(volume["low"]), float(volume["high"])), "mL") if volume else "volume not known"
-        spread, confidence = nerve.block["spread"], nerve.block["confidence"]
-        block = f"{nerve.block['agent_class']}, {amount}; look for: {spread} ({confidence} confidence)"
+        spread = nerve.block["spread"]
+        block = f"{nerve.block['agent_class']}, {amount}; look for: {spread}"
     rows = [
         (
             "Composition",
             f"{_words(nerve.composition)}{'; ' + nerve.composition_note if nerve.composition_note else ''}",
+            "composition",
         ),
-        ("Roots, territory", f"{nerve.roots}; {nerve.territory}"),
-        ("Indications, pain", "; ".join(nerve.indications_pain) or "none"),
-        ("Indications, other", "; ".join(nerve.indications_other) or "none"),
-        ("Diameter", _range(nerve.diameter_mm, "mm")),
-        ("Landmark on CT", nerve.landmark),
-        ("Position, entry", f"{', '.join(nerve.positions)}; {nerve.entry_side}. {nerve.approach_note}".strip()),
-        ("Probe", f"{nerve.pose} the nerve. {nerve.pose_note}".strip()),
-        ("Must be known", "; ".join(known) or "nothing"),
-        ("Also kept away from", "; ".join(others) or "nothing"),
-        ("May be passed", "; ".join(passed) or "nothing"),
-        ("Heat sinks", "; ".join(sinks) or "none"),
-        ("Not seen on CT", "; ".join(nerve.neighbors_unseen) or "nothing named"),
-        ("Motor risk", f"{nerve.motor_risk} ({RISK[nerve.motor_risk]}). {nerve.function_lost}".strip()),
-        ("Diagnostic block", block),
+        ("Roots", nerve.roots, "roots"),
+        ("Territory", nerve.territory, "territory"),
+        ("Indications, pain", "; ".join(nerve.indications_pain) or "none", "indications_pain"),
+        ("Indications, other", "; ".join(nerve.indications_other) or "none", "indications_other"),
+        ("Diameter", _range(nerve.diameter_mm, "mm"), "diameter_mm"),
+        ("Landmark on CT", nerve.landmark, "landmark"),
+        (
+            "Position, entry",
+            f"{', '.join(nerve.positions)}; {nerve.entry_side}. {nerve.approach_note}".strip(),
+            "approach",
+        ),
+        ("Probe", f"{nerve.pose} the nerve. {nerve.pose_note}".strip(), "placement"),
+        ("Must be known", "; ".join(known) or "nothing", "neighbors"),
+        ("Also kept away from", "; ".join(others) or "nothing", "neighbors"),
+        ("May be passed", "; ".join(passed) or "nothing", "neighbors"),
+        ("Heat sinks", "; ".join(sinks) or "none", "neighbors"),
+        ("Not seen on CT", "; ".join(nerve.neighbors_unseen) or "nothing named", "neighbors"),
+        ("Motor risk", f"{nerve.motor_risk} ({RISK[nerve.motor_risk]}). {nerve.function_lost}".strip(), "motor_risk"),
+        ("Diagnostic block", block, "block"),
         (
             "Treated length",
             f"at least {nerve.minimum_treated_length_mm:g} mm, wanted {nerve.desired_treated_length_mm:g} mm",
+            "treated_length",
         ),
-        ("Default probe, protocol", f"`{nerve.default_probe}`, `{nerve.default_protocol}`"),
-        ("Regrowth distance", _range(nerve.regrowth_distance_mm, "mm")),
-        (f"Codes ({code_set_text()})", "; ".join(f"{c['code']}: {c['note']}" for c in nerve.codes) or "none recorded"),
-        ("Source", nerve.source),
+        ("Default probe", f"`{nerve.default_probe}`", "default_probe"),
+        ("Default protocol", f"`{nerve.default_protocol}`", "default_protocol"),
+        ("Regrowth distance", _range(nerve.regrowth_distance_mm, "mm"), "regrowth_distance_mm"),
+        ("Effect reported to last", _range(nerve.recovery_months, "months"), "recovery_months"),
+        (
+            f"Codes ({code_set_text()})",
+            "; ".join(f"{c['code']}: {c['note']}" for c in nerve.codes) or "none recorded",
+            "codes",
+        ),
     ]
-    body = "\n".join(f"| {name} | {text.replace('|', '/')} | [ ] |" for name, text in rows)
+    body = "\n".join(f"| {name} | {_cell(text)} | {_claim(nerve, field)} | [ ] |" for name, text, field in rows)
     state = "verified" if nerve.verified else "not verified"
     title = f"\n### {nerve.name}\n\n`{nerve.id}`, {nerve.laterality}, {nerve.confidence} confidence, {state}\n"
-    return f"{title}\n| | | read |\n|---|---|---|\n{body}\n"
+    return (
+        f"{title}\n| | | confidence, source | read |\n|---|---|---|---|\n{body}\n\nRead for all of it: {nerve.source}\n"
+    )
 
 
 def page() -> str:

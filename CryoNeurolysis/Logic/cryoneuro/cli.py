@@ -25,7 +25,7 @@ from .imaging.demo import CITATION
 from .knowledge import nerve, nerves, probe, probes, protocol, protocols
 from .knowledge.catalog import probe_total_mm
 from .model import Case, CryoNeuroError, CtVolume, KnowledgeError, Verdict, never_cancelled
-from .pipeline import Request, confirm_step, grow_step, new_case, plan_step, points_of, simulate_step
+from .pipeline import Request, confirm_step, grow_step, new_case, plan_step, points_of, simulate_step, why_step
 from .report import Picture, build_report, report_numbers, write_report
 from .session import check_target, event, load_case, save_case
 from .thermal import IsothermSize, fit_probe
@@ -83,6 +83,8 @@ def _request(arguments: argparse.Namespace, name: str) -> Request:
         protocol=arguments.protocol,
         probe_count=arguments.probes or 0,
         cleared=tuple(arguments.not_in_field),
+        limits=tuple(arguments.limit),
+        weights=tuple(arguments.weight),
         thermal_grid_mm=getattr(arguments, "thermal_grid_mm", 1.0),
         samples=getattr(arguments, "samples", 0),
         seed=getattr(arguments, "seed", 0),
@@ -349,6 +351,23 @@ def _plan(arguments: argparse.Namespace) -> int:
     return _say(arguments, case, arguments.case, seconds, data)
 
 
+def _why(arguments: argparse.Namespace) -> int:
+    reporter = Reporter(quiet=arguments.json)
+    request = replace(_request(arguments, arguments.target), entry_ras_mm=None)
+    _known(request)
+    case, _ = load_case(arguments.case)
+    with reporter.running():
+        start = time.perf_counter()
+        text = why_step(case, request, arguments.entry, reporter.stage("plan"))
+        seconds = {"why": time.perf_counter() - start}
+    if arguments.json:
+        data = {"entry_ras_mm": list(arguments.entry), "why": text, "folder": arguments.case, "seconds": seconds}
+        print(json.dumps(data, indent=1))
+    else:
+        print(text)
+    return 0
+
+
 def _grow(arguments: argparse.Namespace) -> int:
     case, _ = load_case(arguments.case)
     start = time.perf_counter()
@@ -442,6 +461,7 @@ _ACTIONS: Mapping[str, Action] = {
     "info": _info,
     "segment": _segment,
     "plan": _plan,
+    "why": _why,
     "grow": _grow,
     "confirm": _confirm,
     "simulate": _simulate,

@@ -37,6 +37,17 @@ def _vertebra(text: str) -> tuple[str, float]:
     return name, s_mm
 
 
+def _named_number(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not name or not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"'{text}' gives no value; write a name and a number, like path.tilt=30")
+    return name, number
+
+
 def _samples(text: str) -> int:
     if text.isdigit() and (int(text) == 0 or 8 <= int(text) <= 4096):
         return int(text)
@@ -97,7 +108,7 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
         )
         sub.add_argument("--grid-mm", type=float, default=DEFAULT_GRID_MM, help="anatomy grid (default %(default)s)")
 
-    def target(sub: argparse.ArgumentParser, required: bool) -> None:
+    def aim(sub: argparse.ArgumentParser, required: bool) -> None:
         sub.add_argument("--target", required=required, help="nerve target; cryoneuro list nerves")
         sub.add_argument("--side", choices=("left", "right"), default="left")
         sub.add_argument(
@@ -116,11 +127,7 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
             help="places that the course runs through: it is bent there and counts as confirmed by you",
         )
         sub.add_argument("--follow", action="store_true", help="between these points follow fat, not straight lines")
-        sub.add_argument("--entry", type=_numbers, metavar="R,A,S", help="skin entry of a path of your own, RAS mm")
-        sub.add_argument("--tip", type=_numbers, metavar="R,A,S", help="tip of a path of your own, RAS mm")
         sub.add_argument("--probe", help="probe; cryoneuro list probes")
-        sub.add_argument("--protocol", help="protocol, like 3-1-3; cryoneuro list protocols")
-        sub.add_argument("--probes", type=int, choices=(1, 2), help="how many; by default a second one when needed")
         sub.add_argument(
             "--not-in-field",
             nargs="+",
@@ -128,6 +135,29 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
             metavar="GROUP",
             help="structures that you say are not in the field",
         )
+        sub.add_argument(
+            "--limit",
+            nargs="+",
+            type=_named_number,
+            default=[],
+            metavar="ID=STOP",
+            help="a limit for this case only, recorded in the plan: path.tilt=30 clearance.bowel=5",
+        )
+
+    def target(sub: argparse.ArgumentParser, required: bool) -> None:
+        aim(sub, required)
+        sub.add_argument("--entry", type=_numbers, metavar="R,A,S", help="skin entry of a path of your own, RAS mm")
+        sub.add_argument("--tip", type=_numbers, metavar="R,A,S", help="tip of a path of your own, RAS mm")
+        sub.add_argument(
+            "--weight",
+            nargs="+",
+            type=_named_number,
+            default=[],
+            metavar="NAME=WEIGHT",
+            help="how much a criterion counts: clearance, length, obliquity, tilt, nerve_angle, centering",
+        )
+        sub.add_argument("--protocol", help="protocol, like 3-1-3; cryoneuro list protocols")
+        sub.add_argument("--probes", type=int, choices=(1, 2), help="how many; by default a second one when needed")
 
     def thermal(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--thermal-grid-mm", type=float, default=1.0, help="thermal grid (default %(default)s)")
@@ -164,6 +194,12 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
     sub = command("plan", "Plan the path to a nerve in a case folder.")
     sub.add_argument("case", help="case folder")
     target(sub, required=True)
+
+    sub = command("why", "Say why no path to the nerve enters at a place on the skin, and what would have to change.")
+    sub.add_argument("case", help="case folder")
+    aim(sub, required=True)
+    sub.add_argument("--entry", type=_numbers, required=True, metavar="R,A,S", help="the place on the skin, RAS mm")
+    sub.set_defaults(tip=None, protocol=None, probes=None, weight=[])
 
     sub = command("grow", "Grow a structure of a case folder from clicks inside and outside of it.")
     sub.add_argument("case", help="case folder")

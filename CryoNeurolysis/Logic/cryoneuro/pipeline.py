@@ -13,6 +13,7 @@ from . import __version__
 from .anatomy import for_target, grow_structure, nerve_from_points, propose_nerve, pulled_course, with_structure
 from .assessment import Judge, Outcome, Variation, assess, draw, varied_probes, varied_records
 from .assessment.nerve_dose import nerve_dose
+from .knowledge import limits_for
 from .knowledge import nerve as nerve_record
 from .knowledge import probe as probe_record
 from .knowledge import protocol as protocol_record
@@ -24,9 +25,11 @@ from .model import (
     Case,
     CtVolume,
     Doubt,
+    Limits,
     Nerve,
     Plan,
     PlanningError,
+    ProbeModel,
     Progress,
     ThermalError,
     ThermalRun,
@@ -34,7 +37,7 @@ from .model import (
     never_cancelled,
     no_progress,
 )
-from .planning import add_probe, finalists, manual_plan, plan_paths
+from .planning import add_probe, finalists, manual_plan, plan_paths, tried_paths, why_not
 from .thermal import ISOTHERMS_C, placed_protections, simulate, simulate_box, tissue_box
 from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
 
@@ -54,6 +57,8 @@ class Request:
         entry_ras_mm, tip_ras_mm: a path drawn by a person; None plans it.
         cleared: groups that a person says are not in the field.
         probe_count: 1, 2, or 0: a second probe when one does not treat the nerve.
+        limits: stops that hold for this case only, by id.
+        weights: of the criteria that are to count otherwise than usual, by name.
         samples, seed: size of the sample of what is uncertain, and where it is drawn from.
     """
 
@@ -70,6 +75,8 @@ class Request:
     protocol: str | None = None
     probe_count: int = 0
     cleared: tuple[str, ...] = ()
+    limits: tuple[tuple[str, float], ...] = ()
+    weights: tuple[tuple[str, float], ...] = ()
     thermal_grid_mm: float = THERMAL_GRID_MM
     samples: int = 0
     seed: int = 0
@@ -164,24 +171,63 @@ def plan_step(
     Raises:
         KnowledgeError, AnatomyError, PlanningError: see the stages.
     """
-    if case.anatomy is None:
-        raise PlanningError("The case has no anatomy yet; run: cryoneuro segment CT.")
-    record = nerve_record(request.target)
-    probe = probe_record(request.probe or record.default_probe)
-    protocol = protocol_record(request.protocol or record.default_protocol)
-    course = find_nerve(case.anatomy, request)
-    anatomy = for_target(case.anatomy, course, request.cleared)
+    anatomy, course, probe = _aimed(case, request)
+    protocol = protocol_record(request.protocol or nerve_record(request.target).default_protocol)
+    limits = _limits(request)
     if (request.entry_ras_mm is None) != (request.tip_ras_mm is None):
         raise PlanningError("A path needs both an entry and a tip; give both, or neither to have it planned.")
     if request.entry_ras_mm is not None and request.tip_ras_mm is not None:
-        plan = manual_plan(anatomy, course, probe, protocol, request.entry_ras_mm, request.tip_ras_mm)
+        plan = manual_plan(anatomy, course, probe, protocol, request.entry_ras_mm, request.tip_ras_mm, limits)
     else:
-        plan, found = plan_paths(anatomy, course, probe, protocol, None, progress, cancelled)
+        plan, found = plan_paths(anatomy, course, probe, protocol, limits, progress, cancelled, dict(request.weights))
         if request.probe_count == 2:
             plan = add_probe(anatomy, plan, found)
         elif request.probe_count == 0:
             plan = _planned_by_ice(anatomy, plan, found, progress, cancelled)
+    plan = replace(plan, explanation=(*plan.explanation, *_changes(request)))
     return replace(case, anatomy=anatomy, plan=plan, thermal=None, assessment=None)
+
+
+def why_step(
+    case: Case,
+    request: Request,
+    entry_ras_mm: tuple[float, float, float],
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never_cancelled,
+) -> str:
+    """Why no path enters at a place on the skin, by how much, and what would have to change; the case stays as it is.
+
+    Raises:
+        KnowledgeError, AnatomyError, PlanningError: see the stages.
+    """
+    anatomy, course, probe = _aimed(case, request)
+    return why_not(tried_paths(anatomy, course, probe, _limits(request), progress, cancelled), entry_ras_mm)
+
+
+def _limits(request: Request) -> Limits:
+    return limits_for(nerve_record(request.target)).changed(dict(request.limits))
+
+
+def _changes(request: Request) -> tuple[str, ...]:
+    """What a person has changed for this case, in sentences."""
+    usual = limits_for(nerve_record(request.target))
+    changed = _limits(request)
+    text = []
+    for limit_id, stop in request.limits:
+        was = usual.get(limit_id, "clearance.default").stop
+        text.append(f"Changed for this case: limit {limit_id} {stop:g} {changed[limit_id].unit}, usually {was:g}.")
+    if request.weights:
+        text.append("Weights given for this case: " + ", ".join(f"{n} {w:g}" for n, w in request.weights) + ".")
+    return tuple(text)
+
+
+def _aimed(case: Case, request: Request) -> tuple[Anatomy, Nerve, ProbeModel]:
+    """What a path is looked for in, to what, and with what."""
+    if case.anatomy is None:
+        raise PlanningError("The case has no anatomy yet; run: cryoneuro segment CT.")
+    probe = probe_record(request.probe or nerve_record(request.target).default_probe)
+    course = find_nerve(case.anatomy, request)
+    return for_target(case.anatomy, course, request.cleared), course, probe
 
 
 def _treats_best(

@@ -34,8 +34,8 @@ class Section:
 def propose_intercostal(anatomy: Anatomy, record: NerveRecord, side: str, level: int | None) -> Nerve:
     """Below the rib's lower edge, on its inner side, over the angle of the rib.
 
-    Ribs that a label map numbers are taken by `level`; without numbers the rib is taken that lies nearest to the
-    middle of the lung behind which it runs, and the name says that it is not numbered.
+    Numbered ribs are taken by `level`; without numbers the rib is taken that begins nearest to the lower third of the
+    lung behind which it runs, and the name says that it is not numbered.
 
     Raises:
         AnatomyError: no rib in view on that side, or no rib of that number.
@@ -118,19 +118,38 @@ def _ribs(anatomy: Anatomy, side: str, level: int | None) -> list[tuple[Mask, st
     if level is not None:
         name = f"rib_{side}_{level}"
         if name not in ribs:
-            have = ", ".join(sorted(n.rsplit("_", 1)[1] for n in ribs)) or "none"
+            have = ", ".join(f"{n}" for n in sorted(int(n.rsplit("_", 1)[1]) for n in ribs)) or "none"
             raise AnatomyError(
-                f"Rib {level} on the {side} is not numbered in this case (numbered ribs: {have}); "
-                "leave the level out, or import a label map that numbers the ribs."
+                f"Rib {level} on the {side} is not numbered in this case (numbered ribs: {have}); leave the level out, "
+                "name one vertebra so that the ribs are counted from it, or import a label map that numbers the ribs."
             )
         return [(ribs[name].mask_kji, f"{level}, {side}")]
-    numbered = [(ribs[f"rib_{side}_{n}"].mask_kji, f"{n}, {side}") for n in _PREFERRED if f"rib_{side}_{n}" in ribs]
+    numbered: list[tuple[Mask, str]] = [
+        (ribs[f"rib_{side}_{n}"].mask_kji, f"{n}, {side}") for n in _PREFERRED if f"rib_{side}_{n}" in ribs
+    ]
     if numbered:
         return numbered
+    single = [s.mask_kji for s in anatomy.structures if s.name.startswith(f"rib_unnumbered_{side}_")]
+    lung = union_of(anatomy, "lung")
+    if single and lung is not None and lung.any():
+        wanted = _lung_middle_s(anatomy, lung)
+        return [
+            (mask, f"{side} (rib not numbered)")
+            for mask in sorted(single, key=lambda m: _off_s(anatomy, side, m, wanted))
+        ]
     bone = union_of(anatomy, "bone")
     if bone is None:
         raise AnatomyError("No bone is seen in this CT; give the nerve course as points.")
     return [(bone, "")]
+
+
+def _off_s(anatomy: Anatomy, side: str, rib: Mask, s_mm: float) -> float:
+    """How far from a height S a rib is cut in the middle of the usual range beside the spine, mm; infinite where it is not."""
+    laterals_mm = (constant("intercostal_lateral_low_mm"), constant("intercostal_lateral_high_mm"))
+    canal = canal_centers_ra_mm(anatomy)
+    r_mm = float(np.nanmedian(canal[:, 0])) + (-0.5 if side == "left" else 0.5) * sum(laterals_mm)
+    found = _sections(anatomy, rib, r_mm, float(np.nanmedian(canal[:, 1])))
+    return min((abs(float(section.center_as_mm[1]) - s_mm) for section in found), default=np.inf)
 
 
 def _lung_in_front(anatomy: Anatomy, lung: Mask, section: Section) -> bool:

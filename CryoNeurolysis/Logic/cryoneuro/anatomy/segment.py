@@ -27,9 +27,10 @@ from .gas import find_gas
 from .labels import blood_groups, check_fit, check_frame, structures_from_labels
 from .marrow import filled
 from .morphology import bounding_box
+from .ribs import Rib, find_ribs, rib_numbers
 from .streaks import streak_zone
 from .tissue import tissue_map
-from .vertebrae import Spine, find_spine, names_from, vertebra_masks
+from .vertebrae import NAMES, Spine, find_spine, names_from, vertebra_masks
 from .vessel_names import with_vessel_names
 from .vessels import find_vessels, typical_diameter_mm
 
@@ -165,6 +166,9 @@ def segment(
         check_fit(imported, working.array_kji, labels.source)
         notes.extend(more)
         found = _merged(found, imported)
+    if canal is not None and not any(s.name.startswith("rib_") for s in found):
+        ribs = find_ribs(working.geometry, bone, gas.lung_left_kji | gas.lung_right_kji, canal.center_ra_mm)
+        found.extend(_ribs(ribs, found, canal.center_ra_mm, working.geometry))
     found = with_vessel_names(working.geometry, with_aorta(working.geometry, found))
     found = [_with_diameter(s, spacing) for s in found]
     step(0.9, "Drawing the tissue map")
@@ -199,6 +203,35 @@ def _vertebrae(
     ]
 
 
+def _ribs(
+    ribs: tuple[Rib, ...], structures: list[Structure], middle_ra_mm: np.ndarray, geometry: VolumeGeometry
+) -> list[Structure]:
+    """Ribs from feet to head, left and right; numbered where the vertebrae are."""
+    body_s_mm = {}
+    for structure in structures:
+        name = structure.name.removeprefix("vertebrae_")
+        if name in _COUNTED:
+            points = geometry.ijk_to_ras_mm(np.argwhere(structure.mask_kji)[:, ::-1])
+            # A label's arch reaches lower than its body.
+            body = points[points[:, 1] > np.nanmedian(middle_ra_mm[:, 1]) + _BODY_AHEAD_MM]
+            if len(body):
+                body_s_mm[_COUNTED.index(name) + 1] = float(body[:, 2].mean())
+    numbers = rib_numbers(ribs, body_s_mm)
+    place = {"left": 0, "right": 0}
+    result = []
+    for rib, number in zip(ribs, numbers, strict=True):
+        place[rib.side] += 1
+        name = f"rib_{rib.side}_{number}" if number else f"rib_unnumbered_{rib.side}_{place[rib.side]}"
+        text = "Bone followed outward from beside the spine" + (
+            ", numbered from the vertebrae" if number else ", not numbered; counted from the feet"
+        )
+        confidence = "medium" if number else "low"
+        result.append(Structure(name, "rib", StructureRole.PASS, rib.mask_kji, "computed", text, confidence))
+    return result
+
+
+_COUNTED = NAMES[NAMES.index("T1") :]
+_BODY_AHEAD_MM = 12.0
 _MARGIN_MM = 9.0
 """Air kept round the body, so that skin is seen to meet it."""
 

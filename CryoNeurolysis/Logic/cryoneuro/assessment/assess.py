@@ -15,6 +15,7 @@ from ..model import Anatomy, Assessment, Doubt, Finding, Limit, Plan, Status, Th
 from ..planning import clearance_words
 from .guards import Guard, distance_mm, guards
 from .nerve_dose import NerveDose, nerve_dose
+from .regrowth import regrowth
 
 _ORDER = {Status.STOP: 0, Status.UNKNOWN: 1, Status.WARNING: 2, Status.OK: 3}
 
@@ -191,27 +192,9 @@ def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose]) -> list
             f"(band {min(seconds) / 60:.1f} to {max(seconds) / 60:.1f} min).",
         )
     )  # fmt: skip
-    record = nerve_record(nerve.target_id)
-    if record.regrowth_distance_mm:
-        near, far = record.regrowth_distance_mm
-        fast, slow = constant("regrowth_high_mm_day"), constant("regrowth_low_mm_day")
-        days = (near / fast, far / slow)
-        found.append(
-            Finding(
-                "nerve.regrowth",
-                nerve.name,
-                "regrowth time",
-                "days",
-                0.5 * sum(days),
-                days[0],
-                days[1],
-                None,
-                None,
-                None,
-                Status.OK,
-                f"Regrowth over {near:g} to {far:g} mm takes {days[0]:.0f} to {days[1]:.0f} days.",
-            )
-        )
+    back = regrowth(nerve_record(nerve.target_id), nerve.name)
+    if back is not None:
+        found.append(back)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..model import KnowledgeError, Limits
 from .catalog import limits
-from .records import find_record, load_records
+from .records import CONFIDENCES, find_record, load_records
 
 COMPOSITIONS = ("sensory", "motor", "mixed", "autonomic", "autonomic_sensory")
 ENTRY_SIDES = ("posterior", "anterior", "lateral", "posterolateral", "anterolateral", "any")
@@ -28,6 +28,41 @@ class NeighborRecord:
     def __post_init__(self) -> None:
         if self.role not in NEIGHBOR_ROLES:
             raise KnowledgeError(f"Neighbor {self.structure}: role must be one of {', '.join(NEIGHBOR_ROLES)}.")
+
+
+CLAIMS = (
+    "composition",
+    "roots",
+    "territory",
+    "indications_pain",
+    "indications_other",
+    "diameter_mm",
+    "landmark",
+    "approach",
+    "placement",
+    "neighbors",
+    "motor_risk",
+    "treated_length",
+    "default_probe",
+    "default_protocol",
+    "regrowth_distance_mm",
+    "recovery_months",
+    "codes",
+)
+"""Fields of a record that state something about the patient or the practice; a block carries its own."""
+_ALWAYS_SAID = ("motor_risk", "treated_length")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """How sure one field of a record is, and where it comes from."""
+
+    confidence: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.confidence not in CONFIDENCES or len(self.source) < 5:
+            raise KnowledgeError(f"A claim needs a source and a confidence of {', '.join(CONFIDENCES)}: {self}.")
 
 
 @dataclass(frozen=True)
@@ -62,7 +97,9 @@ class NerveRecord:
     default_probe: str
     default_protocol: str
     regrowth_distance_mm: tuple[float, float] | None
+    recovery_months: tuple[float, float] | None
     codes: tuple[Mapping[str, str], ...]
+    claims: Mapping[str, Claim]
     source: str
     confidence: str
     verified: bool
@@ -96,6 +133,17 @@ def _range(value: Mapping[str, float] | None) -> tuple[float, float] | None:
     return None if value is None else (float(value["low"]), float(value["high"]))
 
 
+def _claims(r: Mapping[str, Any]) -> dict[str, Claim]:
+    """Confidence and source of every field that says something; those of the block stand in it."""
+    said = {name for name in CLAIMS if name in _ALWAYS_SAID or r[name] not in (None, [], "")}
+    if said != set(r["claims"]):
+        raise KnowledgeError(f"Nerve {r['id']}: confidence and source differ in {sorted(said ^ set(r['claims']))}.")
+    claims = {name: Claim(c["confidence"], c["source"]) for name, c in r["claims"].items()}
+    if r["block"] is not None:
+        claims["block"] = Claim(r["block"]["confidence"], r["block"]["source"])
+    return claims
+
+
 def _nerve(r: Mapping[str, Any]) -> NerveRecord:
     approach = r["approach"]
     return NerveRecord(
@@ -127,7 +175,9 @@ def _nerve(r: Mapping[str, Any]) -> NerveRecord:
         default_probe=r["default_probe"],
         default_protocol=r["default_protocol"],
         regrowth_distance_mm=_range(r["regrowth_distance_mm"]),
+        recovery_months=_range(r["recovery_months"]),
         codes=tuple(r["codes"]),
+        claims=_claims(r),
         source=r["source"],
         confidence=r["confidence"],
         verified=r["verified"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +59,28 @@ class Limits:
         """The limit of that id, or the default one where the data have no special value."""
         ids = {item.id for item in self.items}
         return self[limit_id if limit_id in ids else default_id]
+
+    def changed(self, stops: Mapping[str, float]) -> Limits:
+        """The limits with other stops for one case, each saying that and what it was; a warning never lies beyond its stop.
+
+        Args:
+            stops: new stop by id. A clearance to a group that has no limit of its own gets one.
+
+        Raises:
+            PlanningError: no such limit, or a value that is not finite.
+        """
+        items = {item.id: item for item in self.items}
+        for limit_id, stop in stops.items():
+            group = limit_id.removeprefix("clearance.")
+            old = items.get(limit_id) or (items.get("clearance.default") if group != limit_id and group else None)
+            if old is None:
+                raise PlanningError(f"No limit is called '{limit_id}'; there are {', '.join(sorted(items))}.")
+            if not math.isfinite(stop):
+                raise PlanningError(f"The limit {limit_id} needs a number in {old.unit}, not {stop}.")
+            warning = max(old.warning, stop) if old.at_least else min(old.warning, stop)
+            source = f"Changed for this case, was {old.stop:g} {old.unit}. {old.source}"
+            items[limit_id] = replace(old, id=limit_id, stop=stop, warning=warning, source=source, verified=False)
+        return Limits(tuple(items.values()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,17 +2,26 @@
 
 from .clearance import clearance_words, exact_clearances, shaft_gap_mm
 from .console import ConsolePose, console_pose
-from .plan import add_probe, finalists, manual_plan, plan_paths, with_probe
+from .plan import add_probe, finalists, manual_plan, plan_paths, tried_paths, with_probe
+from .rank import accepted, pareto_front, ranked
+from .why_not import SkinMap, skin_map, why_not
 
 __all__ = [
     "ConsolePose",
+    "SkinMap",
+    "accepted",
     "add_probe",
     "clearance_words",
     "console_pose",
     "exact_clearances",
     "finalists",
     "manual_plan",
+    "pareto_front",
     "plan_paths",
+    "ranked",
     "shaft_gap_mm",
+    "skin_map",
+    "tried_paths",
+    "why_not",
     "with_probe",
 ]

@@ -8,20 +8,25 @@ from ..knowledge import NerveRecord
 from ..model import CandidateSet, Clearance
 
 _WORDS = {
-    "path.length": ("the path is too long for the probe", "mm"),
-    "path.skin_angle": ("the path is too oblique to the skin", "degrees"),
-    "path.tilt": ("the path leaves the axial plane too steeply", "degrees"),
-    "path.entry_zone": ("the skin is not on the usual side", "degrees"),
-    "path.bore": ("the probe's rear end would touch the gantry bore", "mm"),
-    "clearance.target_nerve": ("the shaft comes too close to the nerve itself", "mm"),
+    "path.length": ("the path is too long for the probe", "mm", "the usable length"),
+    "path.skin_angle": ("the path is too oblique to the skin", "degrees", "the angle to the skin"),
+    "path.tilt": ("the path leaves the axial plane too steeply", "degrees", "the tilt"),
+    "path.entry_zone": ("the skin is not on the usual side", "degrees", "the entry zone"),
+    "path.bore": ("the probe's rear end would touch the gantry bore", "mm", "the space to the bore"),
+    "clearance.target_nerve": (
+        "the shaft comes too close to the nerve itself",
+        "mm",
+        "the distance to the nerve",
+    ),
 }
 
 
-def limit_words(limit_id: str) -> tuple[str, str]:
-    """A limit as words, and its unit."""
+def limit_words(limit_id: str) -> tuple[str, str, str]:
+    """A limit as words, its unit, and its own name."""
     if limit_id in _WORDS:
         return _WORDS[limit_id]
-    return f"too close to {limit_id.removeprefix('clearance.').replace('_', ' ')}", "mm"
+    structure = limit_id.removeprefix("clearance.").replace("_", " ")
+    return f"too close to {structure}", "mm", f"the clearance to {structure}"
 
 
 def shares(found: CandidateSet) -> list[tuple[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +32,7 @@ from ..model import (
 from .candidates import make_candidates
 from .clearance import exact_clearances, shaft_gap_mm
 from .explain import explain_choice, explain_failure
+from .rank import ranked
 from .sweep import sweep
 
 _FINALISTS = 200
@@ -50,6 +51,7 @@ def plan_paths(
     limits: Limits | None = None,
     progress: Progress = no_progress,
     cancelled: Cancelled = never_cancelled,
+    weights: Mapping[str, float] | None = None,
 ) -> tuple[Plan, CandidateSet]:
     """The best path for one probe, and all that were tried.
 
@@ -59,17 +61,14 @@ def plan_paths(
     Args:
         anatomy: with `unknown` filled for this nerve (see anatomy.for_target).
         limits: the data's limits when None.
+        weights: of the criteria that are to count otherwise than usual.
 
     Raises:
-        PlanningError: the nerve lies outside the body, no skin is in view, or no path holds every limit; then the
-            message names the limit that stands in the way and by how much.
+        PlanningError: the nerve lies outside the body, no skin is in view, a weight means nothing, or no path holds
+            every limit; then the message names the limit that stands in the way and by how much.
     """
-    record = nerve_record(nerve.target_id)
-    limits = limits or limits_for(record)
-    _check_nerve(anatomy, nerve)
-    candidates = make_candidates(anatomy, nerve, record, probe, limits)
-    progress(0.1, f"{len(candidates.entry_ras_mm)} paths")
-    found = sweep(anatomy, nerve, record, probe, limits, candidates, progress, cancelled)
+    limits = limits or limits_for(nerve_record(nerve.target_id))
+    found = ranked(tried_paths(anatomy, nerve, probe, limits, progress, cancelled), weights)
     if not len(found.order):
         raise PlanningError(explain_failure(found))
     first: Plan | None = None
@@ -84,6 +83,27 @@ def plan_paths(
         )
     progress(1.0, "Path confirmed")
     return first, found
+
+
+def tried_paths(
+    anatomy: Anatomy,
+    nerve: Nerve,
+    probe: ProbeModel,
+    limits: Limits | None = None,
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never_cancelled,
+) -> CandidateSet:
+    """Every path from reachable skin against every limit and criterion; perhaps none of them holds all limits.
+
+    Raises:
+        PlanningError: the nerve lies outside the body, or no skin is in view.
+    """
+    record = nerve_record(nerve.target_id)
+    limits = limits or limits_for(record)
+    _check_nerve(anatomy, nerve)
+    candidates = make_candidates(anatomy, nerve, record, probe, limits)
+    progress(0.1, f"{len(candidates.entry_ras_mm)} paths")
+    return sweep(anatomy, nerve, record, probe, limits, candidates, progress, cancelled)
 
 
 def finalists(anatomy: Anatomy, plan: Plan, found: CandidateSet, count: int) -> tuple[Plan, ...]:

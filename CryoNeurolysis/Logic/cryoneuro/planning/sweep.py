@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant
 from ..knowledge.catalog import bore_radius_mm, probe_total_mm
@@ -19,7 +22,9 @@ from ..model import (
     VolumeGeometry,
 )
 from .candidates import Candidates, sector_axis
-from .clearance import avoided, signed_distance_mm
+from .clearance import avoided
+from .distance_maps import distance_map_mm
+from .rank import ranked
 
 CRITERIA = ("clearance", "length", "obliquity", "tilt", "nerve_angle", "centering")
 _SAMPLES = 96
@@ -55,26 +60,14 @@ def sweep(
         slack["path.entry_zone"] = limits["path.entry_zone"].stop - _degrees(candidates.normal_ras @ axis)
     rear = tip - direction * probe_total_mm(probe.id)
     slack["path.bore"] = bore_radius_mm() - np.linalg.norm((rear - middle)[:, :2], axis=1) - limits["path.bore"].stop
-    index, geometry, crop = _lookup(anatomy, entry, tip)
+    nearest = _nearest_mm(anatomy, record, candidates, slack, limits, 0.5 * probe.diameter_mm, progress, cancelled)
     margin = np.full(len(entry), 2.0)
-    groups: dict[str, npt.NDArray[np.bool_]] = {}
-    for structure in avoided(anatomy, record.passable):
-        part = structure.mask_kji[crop]
-        groups[structure.group] = groups[structure.group] | part if structure.group in groups else part
-    for number, (group, mask) in enumerate(sorted(groups.items())):
-        if cancelled():
-            raise CancelledError("The planning was stopped.")
-        progress(number / max(1, len(groups)), f"Distance to {group.replace('_', ' ')}")
+    for group, clearance in nearest.items():
         limit = limits.get(f"clearance.{group}", "clearance.default")
-        if mask.any():
-            distance = np.minimum(signed_distance_mm(mask, geometry.spacing_mm[0]), _FAR_MM)
-            nearest = distance.ravel()[index].min(axis=1).astype(np.float64) - 0.5 * probe.diameter_mm
-        else:
-            nearest = np.full(len(entry), _FAR_MM)
-        slack[f"clearance.{group}"] = nearest - limit.stop
+        slack[f"clearance.{group}"] = clearance - limit.stop
         # In units of what is wanted: 1 is the warning limit, 2 is twice as far and as good as it gets.
         span = max(limit.warning - limit.stop, 1.0)
-        margin = np.minimum(margin, (nearest - limit.stop) / span)
+        margin = np.minimum(margin, (clearance - limit.stop) / span)
     if record.pose == "beside":
         limit = limits["clearance.target_nerve"]
         slack["clearance.target_nerve"] = _nerve_clearance(nerve, entry, tip, probe) - limit.stop
@@ -92,12 +85,74 @@ def sweep(
     weights = np.array([constant(f"weight_{name}") for name in CRITERIA])
     names = tuple(slack)
     matrix = np.column_stack([slack[name] for name in names])
-    passing = np.flatnonzero((matrix >= 0.0).all(axis=1))
-    cost = criteria[passing] @ weights
-    # Ties are broken by place, not by the order in which candidates happened to be made.
-    keys = np.rint(np.column_stack([entry[passing], tip[passing]]) * 100.0)
-    order = passing[np.lexsort((*keys.T[::-1], np.rint(cost * 1e6)))]
-    return CandidateSet(entry, tip, names, matrix, CRITERIA, criteria, weights, order)
+    none = np.empty(0, np.int64)
+    return ranked(CandidateSet(entry, tip, names, matrix, CRITERIA, criteria, weights, none))
+
+
+def _nearest_mm(
+    anatomy: Anatomy,
+    record: NerveRecord,
+    candidates: Candidates,
+    path_slack: Mapping[str, npt.NDArray[np.float64]],
+    limits: Limits,
+    probe_radius_mm: float,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Clearance of every path from every group of structures (N,), mm.
+
+    Looked up at the nearest voxel first, which can be wrong by half a voxel's diagonal and half a step along the path; where
+    that decides, and no other limit has decided yet, looked up again between the voxels in small steps.
+    """
+    entry, tip = candidates.entry_ras_mm, candidates.tip_ras_mm
+    index, geometry, crop = _lookup(anatomy, entry, tip)
+    spacing = geometry.spacing_mm[0]
+    groups: dict[str, npt.NDArray[np.bool_]] = {}
+    for structure in avoided(anatomy, record.passable):
+        part = structure.mask_kji[crop]
+        groups[structure.group] = groups[structure.group] | part if structure.group in groups else part
+    nearest: dict[str, npt.NDArray[np.float64]] = {}
+    maps: dict[str, npt.NDArray[np.float32]] = {}
+    for number, (group, mask) in enumerate(sorted(groups.items())):
+        if cancelled():
+            raise CancelledError("The planning was stopped.")
+        progress(number / max(1, len(groups)), f"Distance to {group.replace('_', ' ')}")
+        if mask.any():
+            maps[group] = distance_map_mm(mask, spacing, _FAR_MM)
+            nearest[group] = maps[group].ravel()[index].min(axis=1).astype(np.float64) - probe_radius_mm
+        else:
+            nearest[group] = np.full(len(entry), _FAR_MM)
+    step_mm = np.linalg.norm(tip - entry, axis=1) / (_SAMPLES - 1)
+    doubt_mm = 0.5 * np.sqrt(3.0) * spacing + 0.5 * step_mm
+    stop = {group: limits.get(f"clearance.{group}", "clearance.default").stop for group in nearest}
+    open_to = np.logical_and.reduce(
+        [column >= 0.0 for column in path_slack.values()] + [nearest[g] - stop[g] >= -doubt_mm for g in nearest]
+    )
+    for group, distance in maps.items():
+        if cancelled():
+            raise CancelledError("The planning was stopped.")
+        rows = np.flatnonzero(open_to & (nearest[group] - stop[group] < doubt_mm))
+        nearest[group][rows] = _between_voxels_mm(distance, geometry, entry[rows], tip[rows]) - probe_radius_mm
+    return nearest
+
+
+def _between_voxels_mm(
+    distance_kji: npt.NDArray[np.float32],
+    geometry: VolumeGeometry,
+    entry_ras_mm: npt.NDArray[np.float64],
+    tip_ras_mm: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Smallest distance along each path (N,), mm, interpolated between voxels at steps of a third of one."""
+    result = np.full(len(entry_ras_mm), np.inf)
+    if not len(result):
+        return result
+    longest = float(np.linalg.norm(tip_ras_mm - entry_ras_mm, axis=1).max())
+    a, b = geometry.ras_to_ijk(entry_ras_mm)[:, ::-1], geometry.ras_to_ijk(tip_ras_mm)[:, ::-1]
+    for fraction in np.linspace(0.0, 1.0, int(np.ceil(3.0 * longest / geometry.spacing_mm[0])) + 1):
+        kji = a + fraction * (b - a)
+        here = ndimage.map_coordinates(distance_kji, kji.T, output=np.float32, order=1, mode="nearest")
+        np.minimum(result, here, out=result)
+    return result
 
 
 def _degrees(cosine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

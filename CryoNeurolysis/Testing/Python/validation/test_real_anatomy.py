@@ -294,6 +294,29 @@ def test_bodies_are_counted_right(seen) -> None:
             assert (inside == np.bincount(inside).argmax()).mean() > 0.9
 
 
+@pytest.mark.parametrize(
+    ("name", "level", "numbers"),
+    [
+        (CHEST, ("T12", -255.0), {"left": {7, 8, 9, 10, 11, 12}, "right": {7, 8, 9, 10, 11}}),
+        (ABDOMEN, ("L1", 385.0), {"left": {12}, "right": {12}}),
+    ],
+)
+def test_ribs_are_counted_from_one_named_vertebra(seen, name: str, level: tuple[str, float], numbers: dict) -> None:
+    case = seen(name)
+    assert not [s for s in case.anatomy.structures if s.name.startswith(("rib_left", "rib_right"))]
+    anatomy = segment(case.ct, level=level)
+    ribs = {s.name: s.mask_kji for s in anatomy.structures if s.group == "rib"}
+    assert set(ribs) == {f"rib_{side}_{n}" for side, own in numbers.items() for n in own}
+    for rib, mask in ribs.items():
+        label = case.of(rib)
+        inside = case.labels[mask & (case.of("rib_") | case.of("vertebrae_"))]
+        assert (inside == next(v for v, n in case.names.items() if n == rib)).mean() > 0.9, rib
+        # The part beside the spine is left out.
+        assert (mask & label).sum() > 0.5 * label.sum(), rib
+    number = sorted(numbers["left"])[len(numbers["left"]) // 2]
+    assert f"{number}, left" in propose_nerve(anatomy, "intercostal", "left", number).name
+
+
 def test_a_level_that_cannot_be_is_refused(seen) -> None:
     ct = seen(ABDOMEN).ct
     with pytest.raises(AnatomyError, match="no vertebra"):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from cryoneuro.assessment import assess, neighbor_band_mm
 from cryoneuro.assessment.nerve_dose import nerve_dose
+from cryoneuro.assessment.regrowth import regrowth
 from cryoneuro.imaging import working_geometry
+from cryoneuro.knowledge import nerve
 from cryoneuro.model import Anatomy, Case, Nerve, Plan, Status, ThermalRun, Verdict
 
 
@@ -115,8 +117,16 @@ def test_findings_come_worst_first(assessed_case: Case) -> None:
     assert ranks == sorted(ranks)
 
 
-def test_regrowth_is_a_band_in_days(planned_case: Case) -> None:
+def test_what_series_report_is_a_band_in_days(planned_case: Case) -> None:
     anatomy, plan, run = synthetic(planned_case)
     plan = replace(plan, nerve=replace(plan.nerve, target_id="pudendal"))
     finding = assess(anatomy, plan, run).finding("nerve.regrowth")
-    assert (finding.low, finding.high) == (240 / 2.0, 365 / 0.5)
+    assert (finding.low, finding.high) == (8 * 365.25 / 12, 12 * 365.25 / 12)
+    assert "reported to last 8 to 12 months (low confidence: " in finding.sentence
+
+
+def test_regrowth_over_a_known_distance_is_a_band_in_days() -> None:
+    record = replace(nerve("pudendal"), regrowth_distance_mm=(100.0, 200.0))
+    finding = regrowth(record, "Pudendal nerve")
+    assert finding is not None and (finding.low, finding.high) == (100 / 2.0, 200 / 0.5)
+    assert regrowth(replace(record, regrowth_distance_mm=None, recovery_months=None), "Pudendal nerve") is None

@@ -129,3 +129,21 @@ def test_the_page_for_review_is_as_the_data_are(repository: Path) -> None:
     for nerve in knowledge.nerves():
         assert f"### {nerve.name}" in text and nerve.source in text
         assert all(group.replace("_", " ") in text for group in nerve.must_know)
+
+
+def test_every_claim_of_a_nerve_says_how_sure_it_is_and_where_from() -> None:
+    for record in knowledge.nerves():
+        assert {"composition", "landmark", "motor_risk", "treated_length"} <= set(record.claims)
+        assert ("block" in record.claims) == (record.block is not None)
+        assert ("codes" in record.claims) == bool(record.codes)
+    sure = [claim.confidence for record in knowledge.nerves() for claim in record.claims.values()]
+    assert {"high", "medium", "low"} == set(sure)
+
+
+def test_a_field_without_a_claim_is_refused() -> None:
+    from cryoneuro.knowledge.nerves import _nerve
+
+    record = dict(knowledge.load_records("nerves")[0])
+    record["claims"] = {name: claim for name, claim in record["claims"].items() if name != "landmark"}
+    with pytest.raises(KnowledgeError, match="landmark"):
+        _nerve(record)
