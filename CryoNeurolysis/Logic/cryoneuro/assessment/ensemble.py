@@ -20,6 +20,7 @@ from ..model import (
     ThermalRun,
     Trajectory,
     VolumeGeometry,
+    across,
 )
 from .guards import neighbor_points
 from .nerve_dose import nerve_dose
@@ -122,13 +123,6 @@ def varied_probes(plan: Plan, variation: Variation) -> tuple[PlannedProbe, ...]:
         path = Trajectory(planned.trajectory.entry_ras_mm + shift, planned.trajectory.tip_ras_mm + shift)
         found.append(replace(planned, probe=probe, trajectory=path))
     return tuple(found)
-
-
-def across(axis: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Two unit vectors (3,) across an axis and across each other."""
-    one = np.cross(axis, np.eye(3)[int(np.argmin(np.abs(axis)))])
-    one /= np.linalg.norm(one)
-    return one, np.cross(axis, one)
 
 
 class Judge:

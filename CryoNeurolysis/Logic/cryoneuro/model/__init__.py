@@ -16,7 +16,7 @@ from .errors import (
     PlanningError,
     ThermalError,
 )
-from .geometry import VolumeGeometry
+from .geometry import VolumeGeometry, across
 from .plan import CandidateSet, Clearance, Limit, Limits, Plan, PlannedProbe, Trajectory
 from .probe import ProbeModel, Protocol, ProtocolStep, StepKind
 from .progress import Cancelled, Progress, never_cancelled, no_progress
@@ -65,6 +65,7 @@ __all__ = [
     "Trajectory",
     "Verdict",
     "VolumeGeometry",
+    "across",
     "content_hash",
     "frozen_array",
     "never_cancelled",

@@ -98,3 +98,10 @@ class VolumeGeometry:
         n = np.array(self.shape_kji[::-1])
         steps = np.array([[i, j, k] for k in (0, 1) for j in (0, 1) for i in (0, 1)])
         return self.ijk_to_ras_mm(steps * n - 0.5)
+
+
+def across(axis: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Two unit vectors (3,) across an axis and across each other."""
+    one = np.cross(axis, np.eye(3)[int(np.argmin(np.abs(axis)))])
+    one /= np.linalg.norm(one)
+    return one, np.cross(axis, one)

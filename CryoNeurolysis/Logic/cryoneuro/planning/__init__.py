@@ -4,10 +4,12 @@ from .clearance import clearance_words, exact_clearances, shaft_gap_mm
 from .console import ConsolePose, console_pose
 from .plan import add_probe, finalists, manual_plan, plan_paths, tried_paths, with_probe
 from .rank import accepted, pareto_front, ranked
+from .robustness import Robustness, robustness
 from .why_not import SkinMap, skin_map, why_not
 
 __all__ = [
     "ConsolePose",
+    "Robustness",
     "SkinMap",
     "accepted",
     "add_probe",
@@ -19,6 +21,7 @@ __all__ = [
     "pareto_front",
     "plan_paths",
     "ranked",
+    "robustness",
     "shaft_gap_mm",
     "skin_map",
     "tried_paths",
