@@ -37,7 +37,7 @@ from .model import (
     never_cancelled,
     no_progress,
 )
-from .planning import add_probe, finalists, manual_plan, plan_paths, robustness, tried_paths, why_not
+from .planning import add_probe, finalists, manual_plan, plan_paths, robustness, table_words, tried_paths, why_not
 from .thermal import ISOTHERMS_C, placed_protections, simulate, simulate_box, tissue_box
 from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
 
@@ -186,7 +186,9 @@ def plan_step(
             plan = _planned_by_ice(anatomy, plan, found, progress, cancelled)
     held = [robustness(anatomy, course, p.probe, limits, p.trajectory, seed=request.seed) for p in plan.probes]
     chances = [h.sentence if len(held) == 1 else f"Probe {n + 1}: {h.sentence}" for n, h in enumerate(held)]
-    plan = replace(plan, explanation=(*plan.explanation, *chances, *_changes(request)))
+    turned = dict.fromkeys(table_words(p.trajectory, case.ct.acquisition.patient_position) for p in plan.probes)
+    notes = (*chances, *(text for text in turned if text), *_changes(request))
+    plan = replace(plan, explanation=(*plan.explanation, *notes))
     return replace(case, anatomy=anatomy, plan=plan, thermal=None, assessment=None)
 
 

@@ -5,6 +5,7 @@ from .console import ConsolePose, console_pose
 from .plan import add_probe, finalists, manual_plan, plan_paths, tried_paths, with_probe
 from .rank import accepted, pareto_front, ranked
 from .robustness import Robustness, robustness
+from .table import table_side_ras, table_words
 from .why_not import SkinMap, skin_map, why_not
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "robustness",
     "shaft_gap_mm",
     "skin_map",
+    "table_side_ras",
+    "table_words",
     "tried_paths",
     "why_not",
     "with_probe",

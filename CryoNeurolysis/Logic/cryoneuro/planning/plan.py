@@ -30,7 +30,7 @@ from ..model import (
     no_progress,
 )
 from .candidates import make_candidates
-from .clearance import exact_clearances, shaft_gap_mm
+from .clearance import avoided, exact_clearances, shaft_gap_mm
 from .explain import explain_choice, explain_failure
 from .rank import ranked
 from .sweep import sweep
@@ -39,6 +39,7 @@ _FINALISTS = 200
 _OPPOSITE = -0.7
 """Cosine between the sides on which two probes pass the nerve: at least about 135 degrees apart."""
 _TIPS_APART_MM = 1.5
+_MOST_INSIDE = 0.5
 _APART_MM = 4.0
 """Two probes in a plexus enter it at least this far apart along it."""
 
@@ -70,7 +71,7 @@ def plan_paths(
     limits = limits or limits_for(nerve_record(nerve.target_id))
     found = ranked(tried_paths(anatomy, nerve, probe, limits, progress, cancelled), weights)
     if not len(found.order):
-        raise PlanningError(explain_failure(found))
+        raise PlanningError(_swallowed(anatomy, nerve) + explain_failure(found))
     first: Plan | None = None
     for plan in _confirmed(anatomy, nerve, probe, protocol, limits, found, first=None):
         first = plan
@@ -290,6 +291,19 @@ def _inside_body(anatomy: Anatomy, points_ras_mm: npt.NDArray[np.float64]) -> np
         sample(anatomy.body_kji.view(np.uint8), anatomy.geometry, points_ras_mm, 0, outside=0.0) > 0.5
     )
     return result
+
+
+def _swallowed(anatomy: Anatomy, nerve: Nerve) -> str:
+    """A sentence where half of the course or more lies inside a structure that paths must avoid; empty where none does."""
+    points = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]) + 0.5, 1.0))
+    for structure in avoided(anatomy, nerve_record(nerve.target_id).passable):
+        inside = sample(structure.mask_kji.view(np.uint8), anatomy.geometry, points, 0, outside=0.0) > 0.5
+        if inside.mean() >= _MOST_INSIDE:
+            return (
+                f"{100 * inside.mean():.0f} % of the nerve's course lies inside {structure.name.replace('_', ' ')}, which a "
+                "path must keep clear of; correct the course or that structure. "
+            )
+    return ""
 
 
 def _check_nerve(anatomy: Anatomy, nerve: Nerve) -> None:

@@ -186,6 +186,19 @@ def test_a_short_probe_cannot_reach(phantom_anatomy: Anatomy) -> None:
         plan_paths(phantom_anatomy, course, short, protocol("3-1-3"))
 
 
+def test_a_structure_that_swallows_the_target_is_named(phantom_anatomy: Anatomy) -> None:
+    course = propose_nerve(phantom_anatomy, "intercostal", "left")
+    place = phantom_anatomy.geometry.ras_to_ijk(course.at(0.5 * course.arc_length_mm[-1]))[0]
+    k, j, i = np.indices(phantom_anatomy.geometry.shape_kji)
+    mask = (i - place[0]) ** 2 + (j - place[1]) ** 2 + (k - place[2]) ** 2 <= 20**2
+    mass = Structure("liver", "liver", StructureRole.AVOID, mask, "drawn", "too large", "low")
+    anatomy = replace(phantom_anatomy, structures=(*(s for s in phantom_anatomy.structures if s.name != "liver"), mass))
+    with pytest.raises(
+        PlanningError, match=r"100 % of the nerve's course lies inside liver.*No path holds every limit"
+    ):
+        plan_paths(for_target(anatomy, course), course, probe("argon_17g_short"), protocol("3-1-3"))
+
+
 def test_a_nerve_outside_the_body_is_refused(phantom_anatomy: Anatomy) -> None:
     outside = Nerve("n", "intercostal", np.array([[0, 0, 0], [0, 300.0, 0]]), 1.5, 2.0, "x")
     with pytest.raises(PlanningError, match="leaves the body"):
