@@ -205,7 +205,9 @@ def why_step(
         KnowledgeError, AnatomyError, PlanningError: see the stages.
     """
     anatomy, course, probe = _aimed(case, request)
-    return why_not(tried_paths(anatomy, course, probe, _limits(request), progress, cancelled), entry_ras_mm)
+    text = why_not(tried_paths(anatomy, course, probe, _limits(request), progress, cancelled), entry_ras_mm)
+    unknown = ", ".join(anatomy.unknown).replace("_", " ")
+    return f"{text} Not segmented, therefore unknown and not safe: {unknown}." if unknown else text
 
 
 def _limits(request: Request) -> Limits:

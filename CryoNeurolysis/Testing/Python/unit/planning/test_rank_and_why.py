@@ -167,3 +167,8 @@ def test_why_in_the_pipeline_knows_the_limits_of_the_case(phantom_case_anatomy: 
     assert "number 1 of" in why_step(phantom_case_anatomy, Request("intercostal"), place)
     strict = why_step(phantom_case_anatomy, Request("intercostal", limits=(("path.length", 20.0),)), place)
     assert "the path is too long for the probe, by" in strict
+    assert "unknown and not safe" not in strict
+    lungs = tuple(s for s in phantom_case_anatomy.anatomy.structures if s.group != "lung")
+    blind = replace(phantom_case_anatomy, anatomy=replace(phantom_case_anatomy.anatomy, structures=lungs))
+    course = tuple(tuple(map(float, point)) for point in plan.nerve.points_ras_mm)
+    assert "unknown and not safe: lung" in why_step(blind, Request("intercostal", points_ras_mm=course), place)
