@@ -20,7 +20,7 @@ from cryoneuro.knowledge import limits_for, nerve, probe
 from cryoneuro.model import Anatomy, CandidateSet
 from cryoneuro.planning import exact_clearances, pareto_front, ranked, skin_map, tried_paths
 from cryoneuro.planning.clearance import avoided
-from vtk.util.numpy_support import numpy_to_vtk
+from CryoNeurolysisLib.scene.convert import isosurface
 
 SHARED = Path(os.environ.get("CRYONEURO_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 CASES = (
@@ -43,17 +43,9 @@ def bsp_rays(anatomy: Anatomy, found: CandidateSet, passable: frozenset[str], ta
     union = np.logical_or.reduce([s.mask_kji for s in avoided(anatomy, passable)])
 
     def build() -> object:
-        image = vtk.vtkImageData()
-        image.SetDimensions(*union.shape[::-1])
-        image.SetSpacing(*geometry.spacing_mm)
-        image.SetOrigin(*geometry.ijk_to_ras[:3, 3])
-        image.GetPointData().SetScalars(numpy_to_vtk(union.astype(np.uint8).ravel(), deep=True))
-        edges = vtk.vtkFlyingEdges3D()
-        edges.SetInputData(image)
-        edges.SetValue(0, 0.5)
-        edges.Update()
+        edges = isosurface(union, geometry, 0.5)
         tree = vtk.vtkModifiedBSPTree()
-        tree.SetDataSet(edges.GetOutput())
+        tree.SetDataSet(edges)
         tree.BuildLocator()
         return edges, tree
 

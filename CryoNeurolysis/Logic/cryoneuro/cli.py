@@ -353,7 +353,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _why(arguments: argparse.Namespace) -> int:
     reporter = Reporter(quiet=arguments.json)
-    request = replace(_request(arguments, arguments.target), entry_ras_mm=None)
+    request = _request(arguments, arguments.target)
     _known(request)
     case, _ = load_case(arguments.case)
     with reporter.running():

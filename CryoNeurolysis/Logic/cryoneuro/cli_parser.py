@@ -24,28 +24,23 @@ def _numbers(text: str) -> tuple[float, float, float]:
     return (values[0], values[1], values[2])
 
 
-def _vertebra(text: str) -> tuple[str, float]:
-    name, _, height = text.partition("@")
-    try:
-        s_mm = float(height)
-    except ValueError:
-        s_mm = math.nan
-    if not name or not math.isfinite(s_mm):
-        raise argparse.ArgumentTypeError(
-            f"'{text}' names no vertebra; write its name and an S within it, like L3@-120.5"
-        )
-    return name, s_mm
-
-
-def _named_number(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
+def _name_and_number(text: str, mark: str, wanted: str) -> tuple[str, float]:
+    name, _, value = text.partition(mark)
     try:
         number = float(value)
     except ValueError:
         number = math.nan
     if not name or not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"'{text}' gives no value; write a name and a number, like path.tilt=30")
+        raise argparse.ArgumentTypeError(f"'{text}' {wanted}")
     return name, number
+
+
+def _vertebra(text: str) -> tuple[str, float]:
+    return _name_and_number(text, "@", "names no vertebra; write its name and an S within it, like L3@-120.5")
+
+
+def _named_number(text: str) -> tuple[str, float]:
+    return _name_and_number(text, "=", "gives no value; write a name and a number, like path.tilt=30")
 
 
 def _samples(text: str) -> int:

@@ -10,6 +10,7 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from ..model import VolumeGeometry
+from .axes import axis_mm
 from .morphology import Mask, bounding_box
 
 _CUT_MM = 38.0
@@ -79,10 +80,8 @@ def find_ribs(
     slices = np.arange(len(middle_ra_mm))
     middle = np.column_stack([np.interp(slices, known, middle_ra_mm[known, n]) for n in range(2)])
     spacing = geometry.spacing_mm[0]
-    r = geometry.ijk_to_ras[0, 3] + np.arange(bone_kji.shape[2]) * spacing
-    a = geometry.ijk_to_ras[1, 3] + np.arange(bone_kji.shape[1]) * spacing
-    aside = r[None, :] - middle[:, :1]
-    behind = a[None, :] < middle[:, 1:] + _SEED_AHEAD_MM
+    aside = axis_mm(geometry, 0)[None, :] - middle[:, :1]
+    behind = axis_mm(geometry, 1)[None, :] < middle[:, 1:] + _SEED_AHEAD_MM
     lowest = int(np.flatnonzero(lung_kji.any(axis=(1, 2)))[0]) - round(_BELOW_LUNG_MM / spacing)
     high = (slices >= lowest)[:, None, None]
     ribs: list[Rib] = []

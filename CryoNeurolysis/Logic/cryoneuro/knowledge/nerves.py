@@ -67,7 +67,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class NerveRecord:
-    """One nerve target of nerves.json; text fields are for the reader, the others drive planning and assessment."""
+    """One nerve target of nerves.json; text fields are for the reader, the others drive planning and assessment.
+
+    Attributes:
+        regrowth_distance_mm: from the frozen place to what the nerve supplies, where it is known.
+        recovery_months: how long series report the effect to last, where they do.
+        claims: confidence and source field by field, by the names of CLAIMS and "block".
+    """
 
     id: str
     name: str

@@ -224,7 +224,7 @@ def manual_plan(
     limits = limits or limits_for(record)
     _check_nerve(anatomy, nerve)
     trajectory = Trajectory(np.asarray(entry_ras_mm, dtype=float), np.asarray(tip_ras_mm, dtype=float))
-    if not _inside_body(anatomy, trajectory.tip_ras_mm[None])[0]:
+    if not _inside(anatomy.body_kji, anatomy, trajectory.tip_ras_mm[None])[0]:
         tip = ", ".join(f"{v:.1f}" for v in trajectory.tip_ras_mm)
         raise PlanningError(f"The tip ({tip}) mm RAS lies outside the body; check the coordinates.")
     _check_entry(anatomy, trajectory)
@@ -286,9 +286,12 @@ def with_probe(plan: Plan, other: Plan) -> Plan:
     )
 
 
-def _inside_body(anatomy: Anatomy, points_ras_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def _inside(
+    mask_kji: npt.NDArray[np.bool_], anatomy: Anatomy, points_ras_mm: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Which points (N, 3) lie in a mask on the anatomy's grid."""
     result: npt.NDArray[np.bool_] = (
-        sample(anatomy.body_kji.view(np.uint8), anatomy.geometry, points_ras_mm, 0, outside=0.0) > 0.5
+        sample(mask_kji.view(np.uint8), anatomy.geometry, points_ras_mm, 0, outside=0.0) > 0.5
     )
     return result
 
@@ -297,7 +300,7 @@ def _swallowed(anatomy: Anatomy, nerve: Nerve) -> str:
     """A sentence where half of the course or more lies inside a structure that paths must avoid; empty where none does."""
     points = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]) + 0.5, 1.0))
     for structure in avoided(anatomy, nerve_record(nerve.target_id).passable):
-        inside = sample(structure.mask_kji.view(np.uint8), anatomy.geometry, points, 0, outside=0.0) > 0.5
+        inside = _inside(structure.mask_kji, anatomy, points)
         if inside.mean() >= _MOST_INSIDE:
             return (
                 f"{100 * inside.mean():.0f} % of the nerve's course lies inside {structure.name.replace('_', ' ')}, which a "
@@ -307,7 +310,7 @@ def _swallowed(anatomy: Anatomy, nerve: Nerve) -> str:
 
 
 def _check_nerve(anatomy: Anatomy, nerve: Nerve) -> None:
-    inside = _inside_body(anatomy, nerve.points_ras_mm)
+    inside = _inside(anatomy.body_kji, anatomy, nerve.points_ras_mm)
     if not inside.all():
         bad = nerve.points_ras_mm[~inside][0]
         raise PlanningError(

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from ..model import CandidateSet, PlanningError
 from .explain import limit_words
-from .rank import accepted
 
 _NEAR_MM = 6.0
 """Entries are thinned to 3 mm, so a place on the skin that was tried has one this near."""
@@ -44,8 +43,7 @@ def skin_map(found: CandidateSet) -> SkinMap:
     place = place.reshape(-1)
     worst = found.slack.min(axis=1)
     cost = found.criteria @ found.weights
-    passing = np.zeros(len(found), bool)
-    passing[accepted(found)] = True
+    passing = worst >= 0.0
     # Accepted before rejected; among accepted the cheapest, among rejected the one that misses by least.
     order = np.lexsort((np.where(passing, cost, -worst), ~passing, place))
     path = order[np.searchsorted(place[order], np.arange(len(entries)))]
@@ -82,17 +80,14 @@ def why_not(found: CandidateSet, entry_ras_mm: npt.ArrayLike) -> str:
         return f"A path from there holds every limit; it is number {rank} of {len(found.order)}."
     row = found.slack[places.path[here]]
     broken = np.argsort(row)[: int((row < 0).sum())]
-    reasons = "; ".join(
-        f"{limit_words(found.limit_ids[n])[0]}, by {-row[n]:.1f} {limit_words(found.limit_ids[n])[1]}" for n in broken
-    )
+    said = [(*limit_words(found.limit_ids[n]), -row[n]) for n in broken]
+    reasons = "; ".join(f"{words}, by {short:.1f} {unit}" for words, unit, _, short in said)
     text = f"The best path from there is rejected: {reasons}."
     if len(open_to):
         away = places.entry_ras_mm[open_to] - places.entry_ras_mm[here]
         nearest = away[int(np.argmin(np.linalg.norm(away, axis=1)))]
         return f"{text} The nearest place that holds every limit is {_way(nearest)}."
-    relaxed = " and ".join(
-        f"{limit_words(found.limit_ids[n])[2]} by {-row[n]:.1f} {limit_words(found.limit_ids[n])[1]}" for n in broken
-    )
+    relaxed = " and ".join(f"{name} by {short:.1f} {unit}" for _, unit, name, short in said)
     return f"{text} No other place holds every limit either; this path would, if one relaxed {relaxed}."
 
 

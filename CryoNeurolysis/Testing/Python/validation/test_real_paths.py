@@ -19,21 +19,13 @@ RAYS = 10_000
 
 
 def surface(mask_kji: np.ndarray, geometry: VolumeGeometry):
-    from vtk.util.numpy_support import numpy_to_vtk
+    from CryoNeurolysisLib.scene.convert import isosurface
 
-    image = vtk.vtkImageData()
-    image.SetDimensions(*mask_kji.shape[::-1])
-    image.SetSpacing(*geometry.spacing_mm)
-    image.SetOrigin(*geometry.ijk_to_ras[:3, 3])
-    image.GetPointData().SetScalars(numpy_to_vtk(mask_kji.astype(np.uint8).ravel(), deep=True))
-    edges = vtk.vtkFlyingEdges3D()
-    edges.SetInputData(image)
-    edges.SetValue(0, 0.5)
-    edges.Update()
+    edges = isosurface(mask_kji, geometry, 0.5)
     locator = vtk.vtkStaticCellLocator()
-    locator.SetDataSet(edges.GetOutput())
+    locator.SetDataSet(edges)
     locator.BuildLocator()
-    return edges.GetOutput(), locator
+    return edges, locator
 
 
 def crossings(locator, entry_ras_mm: np.ndarray, tip_ras_mm: np.ndarray) -> int:
