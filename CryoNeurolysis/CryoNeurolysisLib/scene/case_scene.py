@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from cryoneuro.knowledge import color
 from cryoneuro.model import Anatomy, Case
-from cryoneuro.thermal import cold_ends
 from scipy import ndimage
 
 from .convert import isosurface, tube
@@ -76,7 +75,7 @@ def _addPlan(scene: Any, case: Case, nodes: CaseNodes) -> None:
         nodes.shafts.append(modelNode(scene, f"Probe {number} shaft", shaft, color("trajectory"), 1.0, 2))
         # A shaft rarely lies in a slice; its shadow on every slice shows where the path goes.
         nodes.shafts[-1].GetDisplayNode().SetSliceDisplayModeToProjection()
-        cold = tube(cold_ends(planned), 1.15 * radius)
+        cold = tube(planned.cold_ends_ras_mm, 1.15 * radius)
         nodes.shafts.append(modelNode(scene, f"Probe {number} cold part", cold, color("probe_active"), 1.0, 2))
     nerve = tube(case.plan.nerve.points_ras_mm, case.plan.nerve.radius_mm)
     nodes.shafts.append(modelNode(scene, "Nerve, assumed thickness", nerve, color("nerve"), 1.0, 2))

@@ -10,7 +10,6 @@ import numpy as np
 from cryoneuro.assessment import neighbor_band_mm
 from cryoneuro.knowledge import color
 from cryoneuro.model import Case
-from cryoneuro.thermal import cold_ends
 
 from .case_scene import CaseNodes, buildCase
 from .host import HeadlessHost
@@ -85,7 +84,7 @@ def _target(case: Case) -> np.ndarray:
         # Where the nerve lies nearest to the middle of the cold part, which need not be the middle of its course.
         nerve, planned = case.plan.nerve, case.plan.probes[0]
         points = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]) + 0.5, 0.5))
-        return points[np.argmin(np.linalg.norm(points - cold_ends(planned).mean(axis=0), axis=1))]
+        return points[np.argmin(np.linalg.norm(points - planned.cold_ends_ras_mm.mean(axis=0), axis=1))]
     return case.ct.geometry.center_ras_mm
 
 

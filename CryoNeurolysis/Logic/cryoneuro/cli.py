@@ -1,4 +1,4 @@
-"""The command line: cryoneuro demo | info | segment | grow | plan | confirm | simulate | run | report | list | fit-probe.
+"""The command line: one command for every step of a case; `cryoneuro --help` lists them.
 
 Exit codes: 0 done, 2 wrong usage, 3 image, 4 knowledge (unknown nerve, probe, protocol), 5 anatomy, 6 planning,
 7 simulation, 8 assessment, 9 case folder, 20 --check and the verdict is not "treated and safe", 130 stopped.
@@ -19,13 +19,24 @@ from typing import Any
 
 from .anatomy import segment
 from .cli_parser import EXIT_CHECK_FAILED, Action, build_parser
-from .console import Reporter, summary
+from .console import Reporter, block_numbers, block_words, finalist_numbers, finalist_table, summary
 from .imaging import LabelMap, demo_ct_files, list_series, make_phantom, read_ct, read_label_map
 from .imaging.demo import CITATION
-from .knowledge import nerve, nerves, probe, probes, protocol, protocols
+from .knowledge import needle, needles, nerve, nerves, probe, probes, protocol, protocols
 from .knowledge.catalog import probe_total_mm
 from .model import Case, CryoNeuroError, CtVolume, KnowledgeError, Verdict, never_cancelled
-from .pipeline import Request, confirm_step, grow_step, new_case, plan_step, points_of, simulate_step, why_step
+from .pipeline import (
+    Request,
+    block_step,
+    compare_step,
+    confirm_step,
+    grow_step,
+    new_case,
+    plan_step,
+    points_of,
+    simulate_step,
+    why_step,
+)
 from .report import Picture, build_report, report_numbers, write_report
 from .session import check_target, event, load_case, save_case
 from .thermal import IsothermSize, fit_probe
@@ -368,6 +379,35 @@ def _why(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    reporter = Reporter(quiet=arguments.json)
+    request = _request(arguments, arguments.target)
+    _known(request)
+    case, _ = load_case(arguments.case)
+    with reporter.running():
+        start = time.perf_counter()
+        found = compare_step(case, request, arguments.count, reporter.stage("compare"))
+        rows = [finalist_numbers(f, case.ct, request.seed) for f in found]
+        seconds = {"compare": time.perf_counter() - start}
+    if arguments.json:
+        print(json.dumps({"finalists": rows, "folder": arguments.case, "seconds": seconds}, indent=1))
+    else:
+        print(finalist_table(found, rows))
+    return 0
+
+
+def _block(arguments: argparse.Namespace) -> int:
+    tool = needle(arguments.needle)
+    case, _ = load_case(arguments.case)
+    path = block_step(case, tool, arguments.own_path)
+    assert case.plan is not None
+    if arguments.json:
+        print(json.dumps(block_numbers(path, case.ct), indent=1))
+    else:
+        print(block_words(path, case.ct, nerve(case.plan.nerve.target_id)))
+    return 0
+
+
 def _grow(arguments: argparse.Namespace) -> int:
     case, _ = load_case(arguments.case)
     start = time.perf_counter()
@@ -426,6 +466,8 @@ def _list(arguments: argparse.Namespace) -> int:
         rows = [(n.id, f"{n.name}: {n.territory}") for n in nerves()]
     elif arguments.what == "probes":
         rows = [(p.id, f"{p.name}, {p.diameter_mm:g} mm, {p.active_length_mm:g} mm cold") for p in probes()]
+    elif arguments.what == "needles":
+        rows = [(n.id, f"{n.name}, {n.diameter_mm:g} mm") for n in needles()]
     else:
         rows = [(p.id, p.name) for p in protocols()]
     if arguments.json:
@@ -462,6 +504,8 @@ _ACTIONS: Mapping[str, Action] = {
     "segment": _segment,
     "plan": _plan,
     "why": _why,
+    "compare": _compare,
+    "block": _block,
     "grow": _grow,
     "confirm": _confirm,
     "simulate": _simulate,

@@ -149,10 +149,13 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
             type=_named_number,
             default=[],
             metavar="NAME=WEIGHT",
-            help="how much a criterion counts: clearance, length, obliquity, tilt, nerve_angle, centering",
+            help="how much a criterion counts: clearance, length, obliquity, tilt, nerve_angle, centering, tissue; "
+            "among the finalists also untreated, cold_neighbor",
         )
         sub.add_argument("--protocol", help="protocol, like 3-1-3; cryoneuro list protocols")
-        sub.add_argument("--probes", type=int, choices=(1, 2), help="how many; by default a second one when needed")
+        sub.add_argument(
+            "--probes", type=int, choices=(1, 2, 3, 4), help="how many; by default as few as treat the nerve"
+        )
 
     def thermal(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--thermal-grid-mm", type=float, default=1.0, help="thermal grid (default %(default)s)")
@@ -196,6 +199,20 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
     sub.add_argument("--entry", type=_numbers, required=True, metavar="R,A,S", help="the place on the skin, RAS mm")
     sub.set_defaults(tip=None, protocol=None, probes=None, weight=[])
 
+    sub = command("compare", "Show the best paths side by side, with what their ice does in a preview.")
+    sub.add_argument("case", help="case folder")
+    target(sub, required=True)
+    sub.add_argument(
+        "--count", type=int, choices=range(2, 13), default=3, metavar="N", help="2 to 12 (default %(default)s)"
+    )
+
+    sub = command(
+        "block", "Say where the needle of a diagnostic block goes: on the planned path, or on a path of its own."
+    )
+    sub.add_argument("case", help="case folder")
+    sub.add_argument("--needle", default="chiba_22g_150", help="cryoneuro list needles (default %(default)s)")
+    sub.add_argument("--own-path", action="store_true", help="the best path for the needle instead of the probe's")
+
     sub = command("grow", "Grow a structure of a case folder from clicks inside and outside of it.")
     sub.add_argument("case", help="case folder")
     sub.add_argument("--name", required=True, help="name of the structure, like kidney_left")
@@ -237,5 +254,5 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
     sub.add_argument("--gel-c", type=float, help="temperature of the gel (default 37)")
 
     sub = command("list", "List what the program knows.")
-    sub.add_argument("what", choices=("nerves", "probes", "protocols"))
+    sub.add_argument("what", choices=("nerves", "probes", "protocols", "needles"))
     return parser

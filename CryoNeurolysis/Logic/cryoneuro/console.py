@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from .model import Assessment, Case, Plan, Progress, Status
-from .planning import clearance_words, console_pose
+from .finalists import Finalist
+from .knowledge import NerveRecord
+from .model import Assessment, Case, CtVolume, Plan, Progress, Status, Trajectory
+from .planning import BlockPath, clearance_words, console_pose
 
 _MARKS = {Status.OK: "ok     ", Status.WARNING: "look   ", Status.UNKNOWN: "unknown", Status.STOP: "STOP   "}
 
@@ -76,10 +78,8 @@ def summary(case: Case, seconds: dict[str, float], where: str) -> str:
 def _plan_lines(case: Case, plan: Plan) -> list[str]:
     lines = [f"Target     {plan.nerve.name} ({'confirmed' if plan.nerve.confirmed else 'proposed, not confirmed'})"]
     for number, planned in enumerate(plan.probes, start=1):
-        path = planned.trajectory
-        ends = " -> ".join(f"({', '.join(f'{v:.1f}' for v in p)})" for p in (path.entry_ras_mm, path.tip_ras_mm))
         lines.append(f"Probe {number}    {planned.probe.name}, {plan.protocol.name}")
-        lines.append(f"Path {number}     {ends} mm RAS; {console_pose(path, case.ct).text}")
+        lines.append(f"Path {number}     {_path_words(planned.trajectory, case.ct)}")
     for text in plan.explanation:
         lines.append(f"           {text}")
     lines.append("Clearances worst first (slack to the limit, mm):")
@@ -107,3 +107,94 @@ def _assessment_lines(assessment: Assessment) -> list[str]:
     lines.append(f"Doubt      {assessment.doubt[0]}")
     lines.append(f"VERDICT    {assessment.verdict.value.upper()}. {assessment.sentence}")
     return lines
+
+
+def _path_words(path: Trajectory, ct: CtVolume) -> str:
+    ends = " -> ".join(f"({', '.join(f'{v:.1f}' for v in p)})" for p in (path.entry_ras_mm, path.tip_ras_mm))
+    return f"{ends} mm RAS; {console_pose(path, ct).text}"
+
+
+def finalist_numbers(finalist: Finalist, ct: CtVolume, seed: int) -> dict[str, Any]:
+    """One finalist for machines: its path, clearances, ice, and chance of treating the nerve."""
+    path = finalist.plan.probes[0].trajectory
+    return {
+        "rank_by_geometry": finalist.rank,
+        "cost": round(finalist.cost, 4),
+        "entry_ras_mm": path.entry_ras_mm.tolist(),
+        "tip_ras_mm": path.tip_ras_mm.tolist(),
+        "console": console_pose(path, ct).text,
+        "clearances_mm": {c.structure: round(c.clearance_mm, 2) for c in finalist.plan.clearances if not c.unknown},
+        "unknown": list(finalist.plan.unknown),
+        "treated_mm": finalist.treated_mm,
+        "coldest_section_c": round(finalist.coldest_c, 1),
+        "neighbor": finalist.neighbor,
+        "neighbor_c": round(finalist.neighbor_c, 1),
+        "chance_treated": finalist.chance(seed),
+        "seed": seed,
+    }
+
+
+def finalist_table(finalists: Sequence[Finalist], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Finalists side by side, best first, and what each would ask of the operator."""
+    lines = [
+        "Best first by geometry and ice together (2 mm preview; chance of treating the nerve when not placed exactly):"
+    ]
+    lines.append(
+        f"{'':3}{'depth':>8}{'tightest place':>34}{'treated':>10}{'nearest to its limit':>34}{'chance':>8}{'cost':>7}"
+    )
+    for number, (finalist, row) in enumerate(zip(finalists, rows, strict=True), start=1):
+        worst = next((c for c in finalist.plan.clearances if not c.unknown), None)
+        tight = (
+            "nothing" if worst is None else f"{worst.structure.replace('_', ' ')} {clearance_words(worst.clearance_mm)}"
+        )
+        near = f"{finalist.neighbor.replace('_', ' ')} {finalist.neighbor_c:.0f} C"
+        depth = f"{finalist.plan.probes[0].trajectory.length_mm:.0f} mm"
+        chance = f"{100 * row['chance_treated']:.0f} %"
+        lines.append(
+            f"{number:<3}{depth:>8}{tight:>34}{finalist.treated_mm:>7.1f} mm{near:>34}{chance:>8}{finalist.cost:>7.2f}"
+        )
+    for number, finalist in enumerate(finalists, start=1):
+        path = finalist.plan.probes[0].trajectory
+        entry, tip = (",".join(f"{v:.1f}" for v in p) for p in (path.entry_ras_mm, path.tip_ras_mm))
+        lines.append(f"{number:<3}{rows[number - 1]['console']}")
+        lines.append(f"   take it with: plan CASE ... --entry {entry} --tip {tip}")
+    unknown = ", ".join(g.replace("_", " ") for g in finalists[0].plan.unknown)
+    if unknown:
+        lines.append(f"Not segmented, therefore unknown and not safe: {unknown}.")
+    return "\n".join(lines)
+
+
+def block_numbers(path: BlockPath, ct: CtVolume) -> dict[str, Any]:
+    """The needle's path for machines."""
+    return {
+        "needle": path.needle.id,
+        "shared": path.shared,
+        "entry_ras_mm": path.trajectory.entry_ras_mm.tolist(),
+        "tip_ras_mm": path.trajectory.tip_ras_mm.tolist(),
+        "console": console_pose(path.trajectory, ct).text,
+        "to_nerve_mm": round(path.to_nerve_mm, 2),
+        "clearances_mm": {c.structure: round(c.clearance_mm, 2) for c in path.clearances if not c.unknown},
+        "unknown": [c.structure for c in path.clearances if c.unknown],
+        "explanation": list(path.explanation),
+    }
+
+
+def block_words(path: BlockPath, ct: CtVolume, record: NerveRecord) -> str:
+    """The needle's path, what is injected, and what to look for."""
+    lines = [f"Needle     {path.needle.name}", f"Path       {_path_words(path.trajectory, ct)}"]
+    lines += [f"           {text}" for text in path.explanation]
+    lines.append(f"           The tip ends {path.to_nerve_mm:.1f} mm from the middle of the nerve.")
+    for c in [c for c in path.clearances if not c.unknown][:4]:
+        lines.append(
+            f"    {c.structure.replace('_', ' '):32} {clearance_words(c.clearance_mm):>14} ({c.slack_mm:+.1f})"
+        )
+    unknown = ", ".join(c.structure.replace("_", " ") for c in path.clearances if c.unknown)
+    if unknown:
+        lines.append(f"    Not segmented, therefore unknown and not safe: {unknown}.")
+    if record.block is not None:
+        low, high = (record.block["volume_ml"][key] for key in ("low", "high"))
+        lines.append(
+            f"Block      {record.block['agent_class']}, {low:g} to {high:g} mL; look for: {record.block['spread'].rstrip('.')} "
+            f"({record.block['confidence']} confidence)"
+        )
+    return "\n".join(lines)

@@ -12,20 +12,22 @@ import numpy.typing as npt
 from . import __version__
 from .anatomy import for_target, grow_structure, nerve_from_points, propose_nerve, pulled_course, with_structure
 from .assessment import Judge, Outcome, Variation, assess, draw, varied_probes, varied_records
-from .assessment.nerve_dose import nerve_dose
+from .finalists import FINALISTS, ICE_CRITERIA, PREVIEW_GRID_MM, Finalist, freeze, frozen_finalists
 from .knowledge import limits_for
 from .knowledge import nerve as nerve_record
 from .knowledge import probe as probe_record
 from .knowledge import protocol as protocol_record
 from .model import (
     Anatomy,
+    Approval,
     Cancelled,
-    CancelledError,
     CandidateSet,
     Case,
+    Check,
     CtVolume,
     Doubt,
     Limits,
+    NeedleModel,
     Nerve,
     Plan,
     PlanningError,
@@ -37,12 +39,22 @@ from .model import (
     never_cancelled,
     no_progress,
 )
-from .planning import add_probe, finalists, manual_plan, plan_paths, robustness, table_words, tried_paths, why_not
-from .thermal import ISOTHERMS_C, placed_protections, simulate, simulate_box, tissue_box
+from .planning import (
+    MOST_PROBES,
+    BlockPath,
+    manual_plan,
+    own_block,
+    plan_paths,
+    probes_together,
+    robustness,
+    shared_block,
+    table_words,
+    tried_paths,
+    why_not,
+)
+from .thermal import ISOTHERMS_C, cold_profile, placed_protections, simulate, simulate_box, tissue_box
 from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
 
-PREVIEW_GRID_MM = 2.0
-FINALISTS = 8
 DOUBT_SAMPLES = 64
 
 
@@ -56,7 +68,7 @@ class Request:
         accepted: a person has looked at the proposed course and agrees.
         entry_ras_mm, tip_ras_mm: a path drawn by a person; None plans it.
         cleared: groups that a person says are not in the field.
-        probe_count: 1, 2, or 0: a second probe when one does not treat the nerve.
+        probe_count: 1 to 4, or 0: as few as treat the nerve.
         limits: stops that hold for this case only, by id.
         weights: of the criteria that are to count otherwise than usual, by name.
         samples, seed: size of the sample of what is uncertain, and where it is drawn from.
@@ -160,33 +172,49 @@ def confirm_step(case: Case, structures: tuple[str, ...] = (), course: bool = Fa
     return replace(case, assessment=assess(anatomy, plan, case.thermal, case.assessment.ensemble))
 
 
+def approve_step(case: Case, who: str, time_utc: str) -> Case:
+    """The case with a person's approval of its plan, as it is now.
+
+    Raises:
+        PlanningError: there is no plan, or nobody is named.
+    """
+    if case.plan is None:
+        raise PlanningError("There is no plan to approve yet; plan a path first.")
+    if not who.strip():
+        raise PlanningError("An approval needs a name; write who approves.")
+    plan = replace(case.plan, approved_by=who.strip())
+    check = case.check or Check()
+    kept = tuple(a for a in check.approvals if a.what != "plan")
+    approval = Approval("plan", who.strip(), time_utc, content_hash(plan))
+    return replace(case, plan=plan, check=replace(check, approvals=(*kept, approval)))
+
+
 def plan_step(
     case: Case, request: Request, progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
 ) -> Case:
     """The case with nerve and plan; what was simulated before no longer belongs to it.
 
-    Where the best path does not treat the wanted length in a coarse preview, the next finalists are simulated as well and
-    the one that treats most is taken; where one probe does not treat the nerve, a second one is planned. The plan says so.
+    The best paths by geometry are frozen in a coarse preview and ranked again with what the ice does; where one probe does not
+    treat the nerve, two to four are chosen together. The plan says so.
 
     Raises:
         KnowledgeError, AnatomyError, PlanningError: see the stages.
     """
     anatomy, course, probe = _aimed(case, request)
     protocol = protocol_record(request.protocol or nerve_record(request.target).default_protocol)
-    limits = _limits(request)
+    limits, position = _limits(request), case.ct.acquisition.patient_position
     if (request.entry_ras_mm is None) != (request.tip_ras_mm is None):
         raise PlanningError("A path needs both an entry and a tip; give both, or neither to have it planned.")
     if request.entry_ras_mm is not None and request.tip_ras_mm is not None:
         plan = manual_plan(anatomy, course, probe, protocol, request.entry_ras_mm, request.tip_ras_mm, limits)
     else:
-        plan, found = plan_paths(anatomy, course, probe, protocol, limits, progress, cancelled, dict(request.weights))
-        if request.probe_count == 2:
-            plan = add_probe(anatomy, plan, found)
-        elif request.probe_count == 0:
-            plan = _planned_by_ice(anatomy, plan, found, progress, cancelled)
+        plan, found = plan_paths(
+            anatomy, course, probe, protocol, limits, _part(progress, 0.0, 0.3), cancelled, _weights(request), position
+        )
+        plan = _planned_by_ice(anatomy, plan, found, request, progress, cancelled)
     held = [robustness(anatomy, course, p.probe, limits, p.trajectory, seed=request.seed) for p in plan.probes]
     chances = [h.sentence if len(held) == 1 else f"Probe {n + 1}: {h.sentence}" for n, h in enumerate(held)]
-    turned = dict.fromkeys(table_words(p.trajectory, case.ct.acquisition.patient_position) for p in plan.probes)
+    turned = dict.fromkeys(table_words(p.trajectory, position, limits) for p in plan.probes)
     notes = (*chances, *(text for text in turned if text), *_changes(request))
     plan = replace(plan, explanation=(*plan.explanation, *notes))
     return replace(case, anatomy=anatomy, plan=plan, thermal=None, assessment=None)
@@ -205,7 +233,9 @@ def why_step(
         KnowledgeError, AnatomyError, PlanningError: see the stages.
     """
     anatomy, course, probe = _aimed(case, request)
-    text = why_not(tried_paths(anatomy, course, probe, _limits(request), progress, cancelled), entry_ras_mm)
+    position = case.ct.acquisition.patient_position
+    found = tried_paths(anatomy, course, probe, _limits(request), progress, cancelled, position)
+    text = why_not(found, entry_ras_mm)
     unknown = ", ".join(anatomy.unknown).replace("_", " ")
     return f"{text} Not segmented, therefore unknown and not safe: {unknown}." if unknown else text
 
@@ -236,52 +266,105 @@ def _aimed(case: Case, request: Request) -> tuple[Anatomy, Nerve, ProbeModel]:
     return for_target(case.anatomy, course, request.cleared), course, probe
 
 
-def _treats_best(
-    anatomy: Anatomy, plan: Plan, found: CandidateSet, progress: Progress, cancelled: Cancelled
-) -> tuple[Plan, float]:
-    """The plan that treats the longest stretch of nerve in a coarse preview, and that length.
-
-    The best by geometry is kept when it treats the length that is wanted; otherwise the next finalists are tried.
-    """
-    length = plan.limits["nerve.treated_length"]
-    treat_c = plan.limits["nerve.coldest"].stop
-
-    def preview(candidate: Plan) -> float:
-        run = simulate(anatomy, candidate, grid_mm=PREVIEW_GRID_MM, snapshot_s=1e6, cancelled=cancelled)
-        return nerve_dose(run, candidate.nerve).treated_length_mm(treat_c)
-
-    progress(0.5, "Preview of the ice")
-    best, best_mm = plan, preview(plan)
-    if best_mm >= length.warning:
-        return best, best_mm
-    others = finalists(anatomy, plan, found, FINALISTS)[1:]
-    for number, other in enumerate(others):
-        if cancelled():
-            raise CancelledError("The planning was stopped.")
-        progress(0.5 + 0.5 * number / len(others), f"Preview of finalist {number + 2}")
-        treated_mm = preview(other)
-        # Half a millimeter is a step of the dose's sampling; less is no reason to leave the better path.
-        if treated_mm > best_mm + 0.5:
-            best, best_mm = other, treated_mm
-    if best is not plan:
-        note = f"Of {len(others) + 1} finalists it treats the longest stretch of nerve in a {PREVIEW_GRID_MM:g} mm preview."
-        best = replace(best, explanation=(*best.explanation, note))
-    return best, best_mm
-
-
 def _planned_by_ice(
-    anatomy: Anatomy, plan: Plan, found: CandidateSet, progress: Progress, cancelled: Cancelled
+    anatomy: Anatomy, plan: Plan, found: CandidateSet, request: Request, progress: Progress, cancelled: Cancelled
 ) -> Plan:
-    """The finalist that treats best, with a second probe where one does not treat the nerve."""
-    plan, treated_mm = _treats_best(anatomy, plan, found, progress, cancelled)
-    if treated_mm >= plan.limits["nerve.treated_length"].stop:
-        return plan
-    said = f"In a {PREVIEW_GRID_MM:g} mm preview one probe treats {treated_mm:.0f} mm of the nerve"
-    try:
-        more = add_probe(anatomy, plan, found)
-    except PlanningError as error:
-        return replace(plan, explanation=(*plan.explanation, f"{said}. {error}"))
-    return replace(more, explanation=(f"{said}; a second probe was added.", *more.explanation))
+    """The finalist that is best by geometry and ice together; more probes chosen together where one does not treat the nerve.
+
+    Without a number of probes in the request, one is added at a time until the nerve is treated over what is needed at least.
+    """
+    limits = plan.limits
+    needed_mm = limits["nerve.treated_length"].stop
+    few = request.probe_count != 0
+    if request.probe_count in (0, 1):
+        weights = {name: weight for name, weight in request.weights if name in ICE_CRITERIA}
+        frozen = frozen_finalists(anatomy, plan, found, FINALISTS, weights, _part(progress, 0.3, 0.7), cancelled)
+        best = frozen[0]
+    else:
+        best = freeze(anatomy, plan, 1, cancelled)
+        frozen = (best,)
+    if request.probe_count == 1 or (not few and best.treated_mm >= needed_mm):
+        return replace(best.plan, explanation=(*best.plan.explanation, _ice_words(best, len(frozen))))
+    cold = cold_profile(best.run, best.plan.probes[0])
+    said = (
+        "" if few else f"In a {PREVIEW_GRID_MM:g} mm preview one probe treats {best.treated_mm:.0f} mm of the nerve. "
+    )
+    counts = (request.probe_count,) if few else range(2, MOST_PROBES + 1)
+    for count in counts:
+        progress(0.6 + 0.1 * count, f"{count} probes together")
+        try:
+            together = probes_together(anatomy, best.plan, found, count, cold)
+        except PlanningError as error:
+            if few:
+                raise
+            return replace(best.plan, explanation=(*best.plan.explanation, f"{said}{error}"))
+        treated = freeze(anatomy, together, 1, cancelled)
+        more = f"{said}{count} probes treat {treated.treated_mm:.0f} mm in it." if said else _ice_words(treated, 1)
+        # A probe that adds nothing is a hole for nothing.
+        if few or treated.treated_mm > best.treated_mm + 0.5:
+            best = replace(treated, plan=replace(together, explanation=(*together.explanation, more)))
+        if treated.treated_mm >= needed_mm:
+            break
+    if len(best.plan.probes) == 1:
+        note = f"{said}More probes would not treat more of it."
+        return replace(best.plan, explanation=(*best.plan.explanation, note))
+    return best.plan
+
+
+def _ice_words(finalist: Finalist, among: int) -> str:
+    start = f"Best of {among} finalists by geometry and ice together: in" if among > 1 else "In"
+    return (
+        f"{start} a {PREVIEW_GRID_MM:g} mm preview it treats {finalist.treated_mm:.1f} mm of the nerve; nearest to its limit "
+        f"comes {finalist.neighbor.replace('_', ' ')} with {finalist.neighbor_c:.0f} C."
+    )
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    return lambda fraction, text: progress(start + (end - start) * fraction, text)
+
+
+def compare_step(
+    case: Case, request: Request, count: int, progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
+) -> tuple[Finalist, ...]:
+    """The best paths of one probe side by side, each frozen in a preview, best first; the case stays as it is.
+
+    Raises:
+        KnowledgeError, AnatomyError, PlanningError: see the stages.
+    """
+    anatomy, course, probe = _aimed(case, request)
+    protocol = protocol_record(request.protocol or nerve_record(request.target).default_protocol)
+    position = case.ct.acquisition.patient_position
+    plan, found = plan_paths(
+        anatomy,
+        course,
+        probe,
+        protocol,
+        _limits(request),
+        _part(progress, 0.0, 0.3),
+        cancelled,
+        _weights(request),
+        position,
+    )
+    ice = {name: weight for name, weight in request.weights if name in ICE_CRITERIA}
+    return frozen_finalists(anatomy, plan, found, count, ice, _part(progress, 0.3, 1.0), cancelled)
+
+
+def block_step(case: Case, needle: NeedleModel, own: bool = False) -> BlockPath:
+    """The path of an injection needle to the nerve of the case's plan: on the probe's path, or the best one for the needle.
+
+    Raises:
+        PlanningError: there is no plan yet, the needle is too short, or no path of its own holds every limit.
+    """
+    if case.plan is None or case.anatomy is None:
+        raise PlanningError("The case has no plan yet; run: cryoneuro plan CASE --target NERVE.")
+    if own:
+        position = case.ct.acquisition.patient_position
+        return own_block(case.anatomy, case.plan.nerve, needle, case.plan.limits, position)
+    return shared_block(case.anatomy, case.plan, needle)
+
+
+def _weights(request: Request) -> dict[str, float]:
+    return {name: weight for name, weight in request.weights if name not in ICE_CRITERIA}
 
 
 def simulate_step(

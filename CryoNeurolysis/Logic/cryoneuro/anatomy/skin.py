@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ..imaging import KeptForArrays
 from ..model import Anatomy
 from .morphology import dilate, erode
 
@@ -20,11 +21,20 @@ class SkinEntries:
     normals_ras: npt.NDArray[np.float64]
 
 
+_skins: KeptForArrays[SkinEntries] = KeptForArrays(4)
+
+
 def skin_entries(anatomy: Anatomy) -> SkinEntries:
     """Every surface voxel of the body that touches measured air outside the body.
 
     The surface where the body leaves the field of view, and the first and last slices, are no skin.
     """
+    unmeasured = tuple(s.mask_kji for s in anatomy.structures if s.group == "unmeasured")
+    made_from = (anatomy.body_kji, anatomy.tissue.labels_kji, *unmeasured)
+    return _skins.get(made_from, anatomy.geometry.ijk_to_ras.tobytes(), lambda: _skin_entries(anatomy))
+
+
+def _skin_entries(anatomy: Anatomy) -> SkinEntries:
     body = anatomy.body_kji
     geometry = anatomy.geometry
     air = anatomy.tissue.labels_kji == 0

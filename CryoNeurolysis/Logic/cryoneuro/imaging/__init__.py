@@ -1,6 +1,7 @@
 """Images in, with the checks a CT needs, and onto the working grid. LPS exists only in here."""
 
 from .demo import demo_ct_files
+from .kept import KeptByContent, KeptForArrays
 from .label_map import LabelMap
 from .labels import read_label_map
 from .lattice import WorkingCt, label_on_grid, on_grid, sample, working_ct, working_geometry
@@ -10,6 +11,8 @@ from .read import ct_from_array, list_series, read_ct
 from .sitk_bridge import from_sitk, geometry_of, to_sitk
 
 __all__ = [
+    "KeptByContent",
+    "KeptForArrays",
     "LabelMap",
     "Phantom",
     "WorkingCt",

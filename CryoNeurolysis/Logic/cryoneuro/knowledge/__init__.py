@@ -1,14 +1,20 @@
 """Facts from Resources/Data, validated: nerves, probes, protocols, tissues, limits, colors, constants."""
 
 from .catalog import (
+    AnestheticRecord,
     ConstantRecord,
     InjuryRecord,
     ProtectionRecord,
+    QuestionRecord,
     TissueRecord,
+    anesthetics,
+    checklist,
     color,
     constant,
     injury_classes,
     limits,
+    needle,
+    needles,
     probe,
     probes,
     protection,
@@ -22,12 +28,16 @@ from .nerves import NeighborRecord, NerveRecord, code_set_text, limits_for, nerv
 from .records import data_folder, load_records
 
 __all__ = [
+    "AnestheticRecord",
     "ConstantRecord",
     "InjuryRecord",
     "NeighborRecord",
     "NerveRecord",
     "ProtectionRecord",
+    "QuestionRecord",
     "TissueRecord",
+    "anesthetics",
+    "checklist",
     "code_set_text",
     "color",
     "constant",
@@ -36,6 +46,8 @@ __all__ = [
     "limits",
     "limits_for",
     "load_records",
+    "needle",
+    "needles",
     "nerve",
     "nerves",
     "probe",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
-from ..model import KnowledgeError, Limit, Limits, ProbeModel, Protocol, ProtocolStep, StepKind
+from ..model import KnowledgeError, Limit, Limits, NeedleModel, ProbeModel, Protocol, ProtocolStep, StepKind
 from .records import find_record, load_records, site_records
 
 MOST_CONDUCTIVITY_W_MK = 10.0
@@ -19,6 +19,7 @@ class TissueRecord:
 
     frozen_conductivity_w_mk and frozen_volumetric_heat_mj_m3k hold at the solidus; below it conductivity rises by
     frozen_conductivity_slope_w_mk2 and heat falls by the share frozen_heat_slope_per_k with every kelvin.
+    path_burden is how little one wants a shaft to pass through it, 0 not at all to 1 (proposed).
     """
 
     id: str
@@ -44,6 +45,7 @@ class TissueRecord:
     verified: bool
     frozen_conductivity_slope_w_mk2: float = 0.0
     frozen_heat_slope_per_k: float = 0.0
+    path_burden: float = 0.5
 
     def __post_init__(self) -> None:
         positive = ("density_kg_m3", "specific_heat_j_kgk", "conductivity_w_mk", "frozen_conductivity_w_mk")
@@ -59,6 +61,8 @@ class TissueRecord:
                     f"Tissue {self.id}: {name} is {getattr(self, name):g} W/m/K; no tissue conducts more than "
                     f"{MOST_CONDUCTIVITY_W_MK:g}. Check the unit."
                 )
+        if not 0 <= self.path_burden <= 1:
+            raise KnowledgeError(f"Tissue {self.id}: path_burden must be 0 to 1, but is {self.path_burden}.")
         if not (0 <= self.frozen_conductivity_slope_w_mk2 < 0.1 and 0 <= self.frozen_heat_slope_per_k < 0.005):
             raise KnowledgeError(f"Tissue {self.id}: its slopes must be 0 to 0.1 W/m/K2 and 0 to 0.005 1/K.")
         if not self.solidus_c < self.liquidus_c <= 0:
@@ -95,6 +99,35 @@ class InjuryRecord:
     warmer_than_c: float
     effect: str
     recovery: str
+    source: str
+    confidence: str
+    verified: bool
+
+
+@dataclass(frozen=True)
+class QuestionRecord:
+    """A question of the checklist; yes is a warning or a stop."""
+
+    id: str
+    text: str
+    when_yes: str
+    source: str
+    confidence: str
+    verified: bool
+
+    def __post_init__(self) -> None:
+        if self.when_yes not in ("warning", "stop"):
+            raise KnowledgeError(f"Question {self.id}: when_yes must be warning or stop, but is {self.when_yes}.")
+
+
+@dataclass(frozen=True)
+class AnestheticRecord:
+    """A local anesthetic and the most of it that one gives."""
+
+    id: str
+    name: str
+    most_mg_per_kg: float
+    most_mg: float
     source: str
     confidence: str
     verified: bool
@@ -223,8 +256,35 @@ def probe(name: str) -> ProbeModel:
 
 @cache
 def probe_total_mm(probe_id: str) -> float:
-    """Tip to rear end of a probe of the library, mm."""
-    return float(find_record("probe", probe_id, _probe_records())["shaft_total_mm"])
+    """Tip to rear end of a probe of the library or of a needle, mm."""
+    return float(find_record("probe", probe_id, (*_probe_records(), *load_records("needles")))["shaft_total_mm"])
+
+
+@cache
+def checklist() -> tuple[QuestionRecord, ...]:
+    """What is asked before the procedure."""
+    return tuple(QuestionRecord(**record) for record in load_records("checklist"))
+
+
+@cache
+def anesthetics() -> tuple[AnestheticRecord, ...]:
+    """Every local anesthetic."""
+    return tuple(AnestheticRecord(**record) for record in load_records("anesthetics"))
+
+
+@cache
+def needles() -> tuple[NeedleModel, ...]:
+    """Every injection needle."""
+    return tuple(NeedleModel(**record) for record in load_records("needles"))
+
+
+def needle(name: str) -> NeedleModel:
+    """The injection needle of that id or name.
+
+    Raises:
+        KnowledgeError: there is none; the message offers the nearest.
+    """
+    return NeedleModel(**find_record("needle", name, load_records("needles")))
 
 
 def _protocol(record: object) -> Protocol:

@@ -3,6 +3,7 @@
 from .anatomy import Anatomy, Nerve, Structure, StructureRole, TissueMap
 from .assessment import Assessment, Doubt, Driver, Finding, NeighborDose, Status, Verdict
 from .case import Case, Event
+from .check import Approval, BlockRecord, Check
 from .content import content_hash, frozen_array
 from .ct import Acquisition, CtVolume
 from .errors import (
@@ -17,24 +18,29 @@ from .errors import (
     ThermalError,
 )
 from .geometry import VolumeGeometry, across
+from .needle import Instrument, NeedleModel
 from .plan import CandidateSet, Clearance, Limit, Limits, Plan, PlannedProbe, Trajectory
 from .probe import ProbeModel, Protocol, ProtocolStep, StepKind
 from .progress import Cancelled, Progress, never_cancelled, no_progress
 from .protection import Protection
-from .thermal import ThermalRun
+from .thermal import ColdProfile, ThermalRun
 
 __all__ = [
     "Acquisition",
     "Anatomy",
     "AnatomyError",
+    "Approval",
     "Assessment",
     "AssessmentError",
+    "BlockRecord",
     "Cancelled",
     "CancelledError",
     "CandidateSet",
     "Case",
     "CaseError",
+    "Check",
     "Clearance",
+    "ColdProfile",
     "CryoNeuroError",
     "CtVolume",
     "Doubt",
@@ -42,9 +48,11 @@ __all__ = [
     "Event",
     "Finding",
     "ImageError",
+    "Instrument",
     "KnowledgeError",
     "Limit",
     "Limits",
+    "NeedleModel",
     "NeighborDose",
     "Nerve",
     "Plan",

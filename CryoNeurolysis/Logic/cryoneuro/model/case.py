@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .anatomy import Anatomy
 from .assessment import Assessment
+from .check import Check
 from .ct import CtVolume
 from .plan import Plan
 from .thermal import ThermalRun
@@ -32,3 +33,4 @@ class Case:
     thermal: ThermalRun | None = None
     assessment: Assessment | None = None
     software: str = ""
+    check: Check | None = field(default=None, metadata={"hash_none": False})

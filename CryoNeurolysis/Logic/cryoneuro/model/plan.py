@@ -199,6 +199,12 @@ class PlannedProbe:
         if not (np.isfinite(self.start_s) and self.start_s >= 0):
             raise PlanningError(f"A probe can begin at 0 s or later, but {self.start_s} s was given.")
 
+    @property
+    def cold_ends_ras_mm(self) -> npt.NDArray[np.float64]:
+        """Front and back end (2, 3) of the line in the middle of the cold surface."""
+        front = self.trajectory.tip_ras_mm - self.probe.cold_offset_mm * self.trajectory.direction_ras
+        return np.stack([front, front - self.probe.active_length_mm * self.trajectory.direction_ras])
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:

@@ -14,6 +14,34 @@ from .geometry import VolumeGeometry
 
 
 @dataclass(frozen=True, eq=False)
+class ColdProfile:
+    """How cold it got at a distance from one probe's cold surface.
+
+    Attributes:
+        distance_mm: (N,) from the line in the middle of the cold surface, rising.
+        coldest_c: (N,) coldest temperature there.
+        body_c: far away.
+    """
+
+    distance_mm: npt.NDArray[np.float64]
+    coldest_c: npt.NDArray[np.float64]
+    body_c: float
+
+    def __post_init__(self) -> None:
+        for name in ("distance_mm", "coldest_c"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64, 1, name))
+        if len(self.distance_mm) != len(self.coldest_c) or not len(self.distance_mm):
+            raise ThermalError("A cold profile needs as many temperatures as distances, and one at least.")
+
+    def drop_c(self, distance_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """By how much it got colder than the body at each distance; nothing beyond the last one."""
+        result: npt.NDArray[np.float64] = self.body_c - np.interp(
+            distance_mm, self.distance_mm, self.coldest_c, right=self.body_c
+        )
+        return result
+
+
+@dataclass(frozen=True, eq=False)
 class ThermalRun:
     """Result of a simulation on its own isotropic grid.
 

@@ -9,9 +9,11 @@ import numpy.typing as npt
 
 from ..anatomy import skin_entries
 from ..knowledge import NerveRecord, constant
-from ..model import Anatomy, Limits, Nerve, PlanningError, ProbeModel
+from ..model import Anatomy, Instrument, Limits, Nerve, PlanningError
 
 _ALONG = (0.2, 0.5, 0.8)
+_PLACES_APART_MM = 15.0
+"""On a longer course tip poses lie this near to one another, about as far as the ice of a small probe reaches."""
 _ENTRY_STEP_MM = 3.0
 _WITHIN_COLD_MM = 5.0
 """The nerve stays at least this far from the ends of the cold part, where the ice tapers."""
@@ -48,7 +50,7 @@ def sector_axis(entry_side: str, target_r_mm: float, middle_r_mm: float) -> npt.
 
 
 def make_candidates(
-    anatomy: Anatomy, nerve: Nerve, record: NerveRecord, probe: ProbeModel, limits: Limits
+    anatomy: Anatomy, nerve: Nerve, record: NerveRecord, probe: Instrument, limits: Limits
 ) -> Candidates:
     """Paths from every reachable skin point to tip poses beside the nerve.
 
@@ -98,7 +100,7 @@ def make_candidates(
     wanted = standoff if record.pose == "beside" else 0.0
     retreats = {0.0, max(0.0, 0.5 * probe.active_length_mm - _WITHIN_COLD_MM)}
     rows: list[tuple[npt.NDArray[np.float64], ...]] = []
-    for fraction in _ALONG:
+    for fraction in _along(total):
         aim = nerve.at(fraction * total)[0]
         tangent = nerve.tangent_at(fraction * total)
         direction = aim - points
@@ -119,6 +121,12 @@ def make_candidates(
                 rows.append((points, tip, normals, np.broadcast_to(tangent, points.shape), off))
     entry, tip, normal, tangents, off = (np.concatenate(column) for column in zip(*rows, strict=True))
     return Candidates(entry, tip, normal, tangents, off)
+
+
+def _along(total_mm: float) -> tuple[float, ...]:
+    """Where along the course tip poses are tried, as shares of its length: three places, more on a long course."""
+    count = int(total_mm // _PLACES_APART_MM)
+    return _ALONG if count <= len(_ALONG) else tuple((n + 0.5) / count for n in range(count))
 
 
 def _thinned(points: npt.NDArray[np.float64], step_mm: float) -> npt.NDArray[np.int64]:

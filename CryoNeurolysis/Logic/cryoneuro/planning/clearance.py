@@ -5,16 +5,29 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+from scipy.spatial import cKDTree
 
-from ..imaging import sample
+from ..anatomy.morphology import bounding_box
+from ..imaging import KeptForArrays, sample
 from ..knowledge import NerveRecord
-from ..model import Anatomy, Clearance, Limits, Nerve, Structure, StructureRole, Trajectory, VolumeGeometry
+from ..model import (
+    Anatomy,
+    AnatomyError,
+    Clearance,
+    Limits,
+    Nerve,
+    Structure,
+    StructureRole,
+    Trajectory,
+    VolumeGeometry,
+)
 
 NOT_AVOIDED = ("body", "unmeasured", "muscle", "skin")
 
 
 _SEEN_MM = 60.0
 """Clearances are looked at this far; beyond it a structure is simply far."""
+_STEP_MM = 0.25
 
 
 def clearance_words(clearance_mm: float) -> str:
@@ -44,20 +57,22 @@ def signed_distance_mm(mask_kji: npt.NDArray[np.bool_], spacing_mm: float) -> np
     return result
 
 
-def surface_points_ras_mm(
-    mask_kji: npt.NDArray[np.bool_],
-    geometry: VolumeGeometry,
-    low_ras_mm: npt.NDArray[np.float64],
-    high_ras_mm: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
-    """Centers (N, 3) of the mask's boundary voxels inside a box."""
-    corners = geometry.ras_to_ijk(np.stack([low_ras_mm, high_ras_mm]))
-    n = np.array(geometry.shape_kji[::-1])
-    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, n)
-    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 2, 0, n)
-    part = mask_kji[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-    if not part.any():
+_surfaces: KeptForArrays[cKDTree] = KeptForArrays(64)
+
+
+def _surface(mask_kji: npt.NDArray[np.bool_], geometry: VolumeGeometry) -> cKDTree:
+    """Centers of the mask's boundary voxels in RAS mm, searchable; made once for every mask."""
+    return _surfaces.get(
+        (mask_kji,), geometry.ijk_to_ras.tobytes(), lambda: cKDTree(_boundary_ras_mm(mask_kji, geometry))
+    )
+
+
+def _boundary_ras_mm(mask_kji: npt.NDArray[np.bool_], geometry: VolumeGeometry) -> npt.NDArray[np.float64]:
+    """Centers (N, 3) of the voxels of a mask that have a neighbor outside of it; the grid's edge is no boundary."""
+    box = bounding_box(mask_kji, 1)
+    if box is None:
         return np.empty((0, 3))
+    part = mask_kji[box]
     padded = np.pad(part, 1, mode="edge")
     inner = part.copy()
     for axis in range(3):
@@ -66,7 +81,7 @@ def surface_points_ras_mm(
             index[axis] = slice(shift, shift + part.shape[axis])
             inner &= padded[tuple(index)]
     kji = np.argwhere(part & ~inner)
-    return geometry.ijk_to_ras_mm(kji[:, ::-1] + low)
+    return geometry.ijk_to_ras_mm(kji[:, ::-1] + [box[2].start, box[1].start, box[0].start])
 
 
 def segment_distances_mm(
@@ -89,23 +104,40 @@ def exact_clearance_mm(
     Beyond 60 mm, 60 is returned: it is far.
     """
     spacing = geometry.spacing_mm[0]
-    margin = _SEEN_MM
-    ends = np.stack([trajectory.entry_ras_mm, trajectory.tip_ras_mm])
-    surface = surface_points_ras_mm(structure.mask_kji, geometry, ends.min(axis=0) - margin, ends.max(axis=0) + margin)
-    on_path = trajectory.points_ras_mm(0.25)
+    surface = _surface(structure.mask_kji, geometry)
+    on_path = trajectory.points_ras_mm(_STEP_MM)
     inside = sample(structure.mask_kji.view(np.uint8), geometry, on_path, 0, outside=0.0) > 0.5
     if inside.any():
-        if not len(surface):
-            return -margin
-        deepest = max(
-            float(np.linalg.norm(surface - point, axis=1).min())
-            for point in on_path[inside][:: max(1, inside.sum() // 40)]
-        )
-        return -deepest - 0.5 * spacing - probe_radius_mm
-    if not len(surface):
-        return margin
-    nearest = float(segment_distances_mm(surface, trajectory.entry_ras_mm, trajectory.tip_ras_mm).min())
-    return min(nearest - 0.5 * spacing - probe_radius_mm, margin)
+        if not surface.n:
+            return -_SEEN_MM
+        return -float(surface.query(on_path[inside])[0].max()) - 0.5 * spacing - probe_radius_mm
+    if not surface.n:
+        return _SEEN_MM
+    seen = _SEEN_MM + 0.5 * spacing + probe_radius_mm + _STEP_MM
+    about = surface.query(on_path, distance_upper_bound=seen)[0]
+    if not np.isfinite(about).any():
+        return _SEEN_MM
+    # The point that is nearest to the segment lies within this of a sample of the path, and of no sample farther off.
+    reach = float(np.hypot(about.min(), 0.5 * _STEP_MM)) + 1e-9
+    near = surface.query_ball_point(on_path[about <= reach], reach)
+    points = surface.data[np.unique(np.concatenate([np.asarray(n, np.int64) for n in near]))]
+    nearest = float(segment_distances_mm(points, trajectory.entry_ras_mm, trajectory.tip_ras_mm).min())
+    return min(nearest - 0.5 * spacing - probe_radius_mm, _SEEN_MM)
+
+
+def nearest_on_surface(
+    structure: Structure, geometry: VolumeGeometry, place_ras_mm: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Center (3,) of the structure's boundary voxel that is nearest to a place, RAS mm.
+
+    Raises:
+        AnatomyError: the structure is empty.
+    """
+    surface = _surface(structure.mask_kji, geometry)
+    if not surface.n:
+        raise AnatomyError(f"{structure.name} is empty, so nothing can be snapped to it; draw it first.")
+    result: npt.NDArray[np.float64] = np.array(surface.data[surface.query(place_ras_mm)[1]])
+    return result
 
 
 def shaft_gap_mm(one: Trajectory, other: Trajectory) -> float:

@@ -12,6 +12,7 @@ _WORDS = {
     "path.skin_angle": ("the path is too oblique to the skin", "degrees", "the angle to the skin"),
     "path.tilt": ("the path leaves the axial plane too steeply", "degrees", "the tilt"),
     "path.entry_zone": ("the skin is not on the usual side", "degrees", "the entry zone"),
+    "path.table": ("the path comes from the table's side", "degrees", "the angle to the table's side"),
     "path.bore": ("the probe's rear end would touch the gantry bore", "mm", "the space to the bore"),
     "clearance.target_nerve": (
         "the shaft comes too close to the nerve itself",
@@ -77,6 +78,28 @@ def explain_failure(found: CandidateSet) -> str:
     top = ", ".join(f"{limit_words(name)[0]} ({100 * share:.0f} %)" for name, share in shares(found)[:3])
     nearest = " and ".join(blocking) if blocking else "it passes the sweep"
     return (
-        f"No path holds every limit ({len(found)} tried; rejected because: {top}). "
+        f"No path holds every limit ({len(found)} tried; rejected because: {top}). {_contradiction(found)}"
         f"The nearest miss: {nearest}. Relax what stands in the way, move the target, or choose another probe."
+    )
+
+
+def _contradiction(found: CandidateSet) -> str:
+    """A sentence where no path at all holds one limit, or where no path holds two of them together; else empty."""
+    holds = found.slack >= 0.0
+    count = holds.sum(axis=0)
+    never = np.flatnonzero(count == 0)
+    if len(never):
+        said = []
+        for n in never:
+            _, unit, name = limit_words(found.limit_ids[n])
+            said.append(f"{name} (the nearest misses by {-found.slack[:, n].max():.1f} {unit})")
+        return f"No path at all holds {' or '.join(said)}. "
+    together = holds.astype(np.float32).T @ holds.astype(np.float32)
+    pairs = [(min(count[a], count[b]), a, b) for a, b in zip(*np.nonzero(np.triu(together == 0)), strict=True)]
+    if not pairs:
+        return ""
+    _, one, other = max(pairs)
+    return (
+        f"The limits of {limit_words(found.limit_ids[one])[2]} and {limit_words(found.limit_ids[other])[2]} contradict each "
+        f"other here: {count[one]} paths hold the one, {count[other]} the other, none both. "
     )

@@ -38,6 +38,31 @@ def ranked(found: CandidateSet, weights: Mapping[str, float] | None = None) -> C
     return replace(found, weights=values, order=order)
 
 
+def with_columns(
+    found: CandidateSet, rows: npt.ArrayLike, columns: Mapping[str, tuple[npt.ArrayLike, float]]
+) -> CandidateSet:
+    """Some accepted paths of a set with more criteria, ranked again by all of them.
+
+    Args:
+        rows: indices (R,) of the paths that are kept.
+        columns: by criterion, its values (R,) from 0 (best) to 1 (worst) and its weight.
+    """
+    kept = np.asarray(rows, np.int64)
+    added = np.column_stack([np.asarray(values, float) for values, _ in columns.values()])
+    return ranked(
+        replace(
+            found,
+            entry_ras_mm=found.entry_ras_mm[kept],
+            tip_ras_mm=found.tip_ras_mm[kept],
+            slack=found.slack[kept],
+            criterion_ids=(*found.criterion_ids, *columns),
+            criteria=np.column_stack([found.criteria[kept], added]),
+            weights=np.append(found.weights, [weight for _, weight in columns.values()]),
+            order=np.empty(0, np.int64),
+        )
+    )
+
+
 def accepted(found: CandidateSet) -> npt.NDArray[np.int64]:
     """Indices of the paths that hold every limit, in the order they were made."""
     result: npt.NDArray[np.int64] = np.flatnonzero((found.slack >= 0.0).all(axis=1))

@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..knowledge import NerveRecord, constant
+from ..knowledge import NerveRecord, constant, tissues
 from ..knowledge.catalog import bore_radius_mm, probe_total_mm
 from ..model import (
     Anatomy,
     Cancelled,
     CancelledError,
     CandidateSet,
+    Instrument,
     Limits,
     Nerve,
-    ProbeModel,
     Progress,
     VolumeGeometry,
 )
@@ -26,7 +26,7 @@ from .clearance import avoided
 from .distance_maps import distance_map_mm
 from .rank import ranked
 
-CRITERIA = ("clearance", "length", "obliquity", "tilt", "nerve_angle", "centering")
+CRITERIA = ("clearance", "length", "obliquity", "tilt", "nerve_angle", "centering", "tissue")
 _SAMPLES = 96
 _FAR_MM = 30.0
 
@@ -35,13 +35,18 @@ def sweep(
     anatomy: Anatomy,
     nerve: Nerve,
     record: NerveRecord,
-    probe: ProbeModel,
+    probe: Instrument,
     limits: Limits,
     candidates: Candidates,
     progress: Progress,
     cancelled: Cancelled,
+    table_ras: npt.NDArray[np.float64] | None = None,
 ) -> CandidateSet:
-    """Signed slack of every path against every limit, criteria, and the order of those that pass."""
+    """Signed slack of every path against every limit, criteria, and the order of those that pass.
+
+    Args:
+        table_ras: unit vector (3,) toward the table (see table.table_side_ras); None leaves the limit path.table out.
+    """
     entry, tip = candidates.entry_ras_mm, candidates.tip_ras_mm
     path = tip - entry
     length = np.linalg.norm(path, axis=1)
@@ -60,7 +65,11 @@ def sweep(
         slack["path.entry_zone"] = limits["path.entry_zone"].stop - _degrees(candidates.normal_ras @ axis)
     rear = tip - direction * probe_total_mm(probe.id)
     slack["path.bore"] = bore_radius_mm() - np.linalg.norm((rear - middle)[:, :2], axis=1) - limits["path.bore"].stop
-    nearest = _nearest_mm(anatomy, record, candidates, slack, limits, 0.5 * probe.diameter_mm, progress, cancelled)
+    if table_ras is not None:
+        slack["path.table"] = _degrees(-direction @ table_ras) - limits["path.table"].stop
+    lookup = _lookup(anatomy, entry, tip)
+    radius_mm = 0.5 * probe.diameter_mm
+    nearest = _nearest_mm(anatomy, record, candidates, lookup, slack, limits, radius_mm, progress, cancelled)
     margin = np.full(len(entry), 2.0)
     for group, clearance in nearest.items():
         limit = limits.get(f"clearance.{group}", "clearance.default")
@@ -80,6 +89,7 @@ def sweep(
             np.clip(tilt / limits["path.tilt"].stop, 0.0, 1.0),
             1.0 - alignment,
             np.clip(candidates.off_center_mm / (0.5 * probe.active_length_mm), 0.0, 1.0),
+            _tissue_burden(anatomy, lookup),
         ]
     )
     weights = np.array([constant(f"weight_{name}") for name in CRITERIA])
@@ -93,6 +103,7 @@ def _nearest_mm(
     anatomy: Anatomy,
     record: NerveRecord,
     candidates: Candidates,
+    lookup: tuple[npt.NDArray[np.int32], VolumeGeometry, tuple[slice, slice, slice]],
     path_slack: Mapping[str, npt.NDArray[np.float64]],
     limits: Limits,
     probe_radius_mm: float,
@@ -105,7 +116,7 @@ def _nearest_mm(
     that decides, and no other limit has decided yet, looked up again between the voxels in small steps.
     """
     entry, tip = candidates.entry_ras_mm, candidates.tip_ras_mm
-    index, geometry, crop = _lookup(anatomy, entry, tip)
+    index, geometry, crop = lookup
     spacing = geometry.spacing_mm[0]
     groups: dict[str, npt.NDArray[np.bool_]] = {}
     for structure in avoided(anatomy, record.passable):
@@ -119,7 +130,7 @@ def _nearest_mm(
         progress(number / max(1, len(groups)), f"Distance to {group.replace('_', ' ')}")
         if mask.any():
             maps[group] = distance_map_mm(mask, spacing, _FAR_MM)
-            nearest[group] = maps[group].ravel()[index].min(axis=1).astype(np.float64) - probe_radius_mm
+            nearest[group] = maps[group].ravel()[index].min(axis=0).astype(np.float64) - probe_radius_mm
         else:
             nearest[group] = np.full(len(entry), _FAR_MM)
     step_mm = np.linalg.norm(tip - entry, axis=1) / (_SAMPLES - 1)
@@ -155,6 +166,18 @@ def _between_voxels_mm(
     return result
 
 
+def _tissue_burden(
+    anatomy: Anatomy, lookup: tuple[npt.NDArray[np.int32], VolumeGeometry, tuple[slice, slice, slice]]
+) -> npt.NDArray[np.float64]:
+    """What the shaft passes through (N,): 0 all fat, 1 all tissue that one would rather not pierce."""
+    index, _, crop = lookup
+    burden = np.array([t.path_burden for t in tissues()], np.float32)
+    along = burden[anatomy.tissue.labels_kji[crop]].ravel()
+    # Every fourth sample, 2 to 6 mm apart, tells a share of the way well enough.
+    result: npt.NDArray[np.float64] = along[index[::4]].mean(axis=0, dtype=np.float64)
+    return result
+
+
 def _degrees(cosine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     result: npt.NDArray[np.float64] = np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
     return result
@@ -163,7 +186,7 @@ def _degrees(cosine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _lookup(
     anatomy: Anatomy, entry: npt.NDArray[np.float64], tip: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.int32], VolumeGeometry, tuple[slice, slice, slice]]:
-    """Flat voxel indices (N, samples) along each path in the part of the grid that holds all paths, and that part."""
+    """Flat voxel indices (samples, N) along each path in the part of the grid that holds all paths, and that part."""
     whole = anatomy.geometry
     n = np.array(whole.shape_kji[::-1])
     ends = whole.ras_to_ijk(np.concatenate([entry, tip]))
@@ -173,19 +196,19 @@ def _lookup(
     crop = (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
     shape = tuple(int(h - lo) for lo, h in zip(low[::-1], high[::-1], strict=True))
     a, b = whole.ras_to_ijk(entry) - low, whole.ras_to_ijk(tip) - low
-    index = np.zeros((len(entry), _SAMPLES), np.int32)
+    index = np.zeros((_SAMPLES, len(entry)), np.int32)
     t = np.linspace(0.0, 1.0, _SAMPLES)
     upper = np.array(shape[::-1]) - 1
-    for column, fraction in enumerate(t):
+    for row, fraction in enumerate(t):
         ijk = np.clip(np.rint(a + fraction * (b - a)).astype(np.int32), 0, upper)
-        index[:, column] = (ijk[:, 2] * shape[1] + ijk[:, 1]) * shape[2] + ijk[:, 0]
+        index[row] = (ijk[:, 2] * shape[1] + ijk[:, 1]) * shape[2] + ijk[:, 0]
     matrix = whole.ijk_to_ras.copy()
     matrix[:3, 3] = whole.ijk_to_ras_mm(low)[0]
     return index, VolumeGeometry((shape[0], shape[1], shape[2]), matrix), crop
 
 
 def _nerve_clearance(
-    nerve: Nerve, entry: npt.NDArray[np.float64], tip: npt.NDArray[np.float64], probe: ProbeModel
+    nerve: Nerve, entry: npt.NDArray[np.float64], tip: npt.NDArray[np.float64], probe: Instrument
 ) -> npt.NDArray[np.float64]:
     points = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]) + 0.5, 1.0))
     best = np.full(len(entry), np.inf)

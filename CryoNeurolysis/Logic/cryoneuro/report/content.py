@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..assessment import check_findings
 from ..knowledge import code_set_text
 from ..knowledge import nerve as nerve_record
-from ..model import Case, CaseError, Plan, Status
+from ..model import Case, CaseError, Plan, Status, content_hash
 from ..planning import clearance_words, console_pose
 
 DISCLAIMER = "Research software, not a medical device."
@@ -105,6 +106,7 @@ def build_report(case: Case, pictures: tuple[Picture, ...] = (), credit_lines: t
             ),
         ),
         Section("Path", _path_blocks(case, plan)),
+        _check_section(case),
         Section(
             "Findings, worst first",
             (
@@ -151,6 +153,32 @@ def build_report(case: Case, pictures: tuple[Picture, ...] = (), credit_lines: t
         sections=tuple(s for s in sections if s is not None),
         numbers=report_numbers(case),
     )
+
+
+def _check_section(case: Case) -> Section | None:
+    """Block, contraindications, bleeding, local anesthetic and approvals, as a person has said them."""
+    if case.check is None or case.plan is None:
+        return None
+    found = check_findings(case.check, case.plan.nerve.target_id)
+    blocks: list[str | Table] = [
+        Table(
+            ("", "before the procedure"),
+            tuple((_STATUS_WORDS[f.status], f.sentence) for f in found),
+            tuple(f.status.value for f in found),
+        )
+    ]
+    block = case.check.block
+    if block is not None and (block.agent or block.spread_seen):
+        volume = "" if block.volume_ml is None else f", {block.volume_ml:g} mL"
+        blocks.append(
+            f"Block with {block.agent or 'an agent that is not named'}{volume}; spread: {block.spread_seen or 'not said'}."
+        )
+    now = {"plan": content_hash(case.plan), "course": content_hash(case.plan.nerve)}
+    for approval in case.check.approvals:
+        changed = now.get(approval.what, approval.content) != approval.content
+        note = " It has been changed since." if changed else ""
+        blocks.append(f"{approval.what.capitalize()} approved by {approval.who}, {approval.time_utc}.{note}")
+    return Section("Before the procedure", tuple(blocks))
 
 
 def _probe_text(plan: Plan) -> list[str]:

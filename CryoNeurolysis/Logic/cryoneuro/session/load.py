@@ -16,6 +16,7 @@ from ..model import (
     Assessment,
     Case,
     CaseError,
+    Check,
     CryoNeuroError,
     CtVolume,
     Event,
@@ -63,6 +64,7 @@ def load_case(folder: str | Path, verify: bool = True) -> tuple[Case, tuple[Even
             thermal=_read_thermal(source, content["thermal"]) if "thermal" in hashes else None,
             assessment=_read_assessment(source, content) if "assessment" in hashes else None,
             software=content["software"],
+            check=from_json(Check, _json(source / "check.json")) if "check" in hashes else None,
         )
         events = read_events(source / "events.jsonl")
     except CaseError:

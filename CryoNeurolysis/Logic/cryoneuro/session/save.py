@@ -41,6 +41,7 @@ _OURS = (
     "fat_percent.nrrd",
     "plan.json",
     "assessment.json",
+    "check.json",
     "events.jsonl",
     "thermal",
 )
@@ -63,7 +64,7 @@ def save_case(case: Case, folder: str | Path, events: tuple[Event, ...] = ()) ->
     known_hashes = known.get("hashes", {})
     hashes = {
         name: content_hash(getattr(case, name))
-        for name in ("ct", "anatomy", "plan", "thermal", "assessment")
+        for name in ("ct", "anatomy", "plan", "thermal", "assessment", "check")
         if getattr(case, name) is not None
     }
     if known_hashes.get("ct", hashes["ct"]) != hashes["ct"]:
@@ -166,6 +167,10 @@ def _write_parts(
                 ["entry", "tip"],
                 color("trajectory"),
             )
+    if case.check is not None:
+        (folder / "check.json").write_text(
+            json.dumps(to_json(case.check), indent=1, ensure_ascii=False), encoding="utf-8"
+        )
     if case.thermal is not None and not unchanged("thermal"):
         content["thermal"] = _write_thermal(case.thermal, folder)
     if case.assessment is not None:

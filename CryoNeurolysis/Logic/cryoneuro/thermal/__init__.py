@@ -1,12 +1,12 @@
 """Freezing and thawing of the patient's tissue: Pennes with latent heat, probes at any angle."""
 
+from .cold_profile import cold_profile
 from .engine import Checkpoint, Freezing, compiled_available
 from .fit_probe import IsothermSize, ProbeFit, fit_probe, isotherm_sizes
 from .heat_sinks import vessel_heat_transfer_w_m2k
 from .links import ColdSurface, Link, link
 from .medium import Medium, Palette, TissueGrid, medium_from_labels, palette_of, tissue_grid
 from .near_field import near_field
-from .probe_pose import cold_ends
 from .protections import PlacedProtection, placed_protections
 from .schedule import active_drive, probe_drive, timeline
 from .simulate import ISOTHERMS_C, simulate, simulate_box, thermocouple_c
@@ -27,7 +27,7 @@ __all__ = [
     "TissueGrid",
     "active_drive",
     "block",
-    "cold_ends",
+    "cold_profile",
     "compiled_available",
     "fit_probe",
     "isotherm_sizes",

@@ -27,7 +27,7 @@ from ..model import (
 from ..planning import shaft_gap_mm
 from .engine import Checkpoint, Freezing
 from .medium import Medium
-from .probe_pose import cold_ends, cold_surface
+from .probe_pose import cold_surface
 from .protections import PlacedProtection, placed_protections
 from .schedule import active_drive, probe_drive, timeline
 from .tissue_box import TissueBox, tissue_box
@@ -384,7 +384,7 @@ def check_probes(anatomy: Anatomy, probes: Sequence[PlannedProbe]) -> None:
     body = anatomy.body_kji
     check_gaps(probes)
     for number, planned in enumerate(probes, start=1):
-        ijk = np.rint(anatomy.geometry.ras_to_ijk(cold_ends(planned))).astype(int)
+        ijk = np.rint(anatomy.geometry.ras_to_ijk(planned.cold_ends_ras_mm)).astype(int)
         n = np.array(anatomy.geometry.shape_kji[::-1])
         inside = ((ijk >= 0) & (ijk < n)).all(axis=1)
         if not inside.all() or not body[ijk[:, 2], ijk[:, 1], ijk[:, 0]].all():

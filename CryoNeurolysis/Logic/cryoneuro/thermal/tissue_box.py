@@ -13,7 +13,6 @@ from ..knowledge import TissueRecord, constant, tissue, tissues
 from ..model import Anatomy, ImageError, Plan, PlannedProbe, ThermalError, VolumeGeometry
 from .heat_sinks import is_heat_sink, sink_record
 from .medium import TissueGrid, tissue_grid
-from .probe_pose import cold_ends
 
 _MOST_BYTES = 6e9
 _BYTES_PER_VOXEL = 60
@@ -40,7 +39,7 @@ def simulation_grid(
     Raises:
         ThermalError: the box would not fit in memory.
     """
-    ends = np.concatenate([cold_ends(p) for p in probes])
+    ends = np.concatenate([p.cold_ends_ras_mm for p in probes])
     far = constant("far_field_mm")
     low, high = ends.min(axis=0) - far, ends.max(axis=0) + far
     # Air beyond the body need not be computed.

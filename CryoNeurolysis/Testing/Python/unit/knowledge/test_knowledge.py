@@ -25,6 +25,9 @@ FILES = [
     "label_groups",
     "label_ids",
     "code_sets",
+    "needles",
+    "checklist",
+    "anesthetics",
 ]
 
 

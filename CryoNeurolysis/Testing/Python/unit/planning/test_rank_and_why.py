@@ -8,10 +8,31 @@ import numpy as np
 import pytest
 from cryoneuro.anatomy import for_target, propose_nerve
 from cryoneuro.imaging.phantom import Phantom
-from cryoneuro.knowledge import limits_for, nerve, probe, protocol
-from cryoneuro.model import Anatomy, CandidateSet, Case, Limits, PlanningError
+from cryoneuro.knowledge import limits_for, nerve, probe, protocol, tissues
+from cryoneuro.model import (
+    Anatomy,
+    CandidateSet,
+    Case,
+    Limits,
+    PlanningError,
+    TissueMap,
+    never_cancelled,
+    no_progress,
+)
 from cryoneuro.pipeline import Request, new_case, plan_step, why_step
-from cryoneuro.planning import accepted, pareto_front, plan_paths, ranked, skin_map, why_not
+from cryoneuro.planning import (
+    accepted,
+    pareto_front,
+    plan_paths,
+    ranked,
+    skin_map,
+    tried_paths,
+    why_not,
+    with_columns,
+)
+from cryoneuro.planning.candidates import Candidates
+from cryoneuro.planning.explain import explain_failure
+from cryoneuro.planning.sweep import sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -172,3 +193,65 @@ def test_why_in_the_pipeline_knows_the_limits_of_the_case(phantom_case_anatomy: 
     blind = replace(phantom_case_anatomy, anatomy=replace(phantom_case_anatomy.anatomy, structures=lungs))
     course = tuple(tuple(map(float, point)) for point in plan.nerve.points_ras_mm)
     assert "unknown and not safe: lung" in why_step(blind, Request("intercostal", points_ras_mm=course), place)
+
+
+def test_limits_that_contradict_each_other_are_named() -> None:
+    slack = np.array([[1.0, -2.0, 3.0], [2.0, -1.0, 3.0], [-1.0, 2.0, 3.0], [-3.0, 1.0, 3.0], [-0.5, -0.5, 3.0]])
+    found = a_set(slack, np.zeros((5, 1)))
+    text = explain_failure(found)
+    assert (
+        "the clearance to 0 and the clearance to 1 contradict each other here: 2 paths hold the one, 2 the other"
+        in text
+    )
+    never = explain_failure(a_set(slack - np.array([0.0, 0.0, 5.0]), np.zeros((5, 1))))
+    assert (
+        "No path at all holds the clearance to 2 (the nearest misses by 2.0 mm)" in never and "contradict" not in never
+    )
+    held = np.array([[1.0, 1.0, -1.0], [1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
+    assert "contradict" not in explain_failure(a_set(held, np.zeros((3, 1))))
+    assert "No path at all" not in explain_failure(a_set(held, np.zeros((3, 1))))
+
+
+def test_columns_join_the_matrix_and_rank_anew(found: CandidateSet) -> None:
+    rows = found.order[:5]
+    joined = with_columns(found, rows, {"one": ([0.9, 0.1, 0.5, 0.0, 0.3], 100.0), "two": (np.zeros(5), 1.0)})
+    assert joined.criterion_ids == (*found.criterion_ids, "one", "two")
+    assert list(joined.order) == [3, 1, 4, 2, 0]
+    cost = found.criteria[rows] @ found.weights + 100.0 * np.array([0.9, 0.1, 0.5, 0.0, 0.3])
+    assert np.allclose(joined.criteria @ joined.weights, cost)
+    assert np.array_equal(joined.entry_ras_mm, found.entry_ras_mm[rows])
+
+
+def test_entries_from_the_table_are_rejected_only_where_the_limit_asks(phantom_case_anatomy: Case) -> None:
+    assert phantom_case_anatomy.anatomy is not None
+    course = propose_nerve(phantom_case_anatomy.anatomy, "intercostal", "left")
+    anatomy, needle = for_target(phantom_case_anatomy.anatomy, course), probe("argon_17g_short")
+    usual = limits_for(nerve("intercostal"))
+    free = tried_paths(anatomy, course, needle, usual, patient_position="HFS")
+    strict = tried_paths(anatomy, course, needle, usual.changed({"path.table": 60.0}), patient_position="HFS")
+    way = free.tip_ras_mm - free.entry_ras_mm
+    angle = np.rad2deg(np.arccos(way[:, 1] / np.linalg.norm(way, axis=1)))
+    column = strict.limit_ids.index("path.table")
+    assert np.allclose(strict.slack[:, column], angle - 60.0)
+    assert set(strict.order) == {n for n in free.order if angle[n] >= 60.0} and 0 < len(strict.order) < len(free.order)
+    with pytest.raises(PlanningError, match="does not say how the patient lies"):
+        tried_paths(anatomy, course, needle, usual.changed({"path.table": 60.0}))
+
+
+def test_what_the_shaft_passes_counts_by_its_share(phantom_case_anatomy: Case) -> None:
+    assert phantom_case_anatomy.anatomy is not None
+    course = propose_nerve(phantom_case_anatomy.anatomy, "intercostal", "left")
+    anatomy = for_target(phantom_case_anatomy.anatomy, course)
+    burden = {t.label: t.path_burden for t in tissues()}
+    shares = []
+    for label in (2, 1, 12):
+        filled = replace(anatomy, tissue=TissueMap(np.full(anatomy.geometry.shape_kji, label, np.uint8)))
+        entry, tip = np.array([[-60.0, -70.0, 40.0]]), np.array([[-50.0, -60.0, 41.0]])
+        paths = Candidates(entry, tip, entry - tip, tip - entry, np.zeros(1))
+        found = sweep(
+            filled, course, nerve("intercostal"), probe("argon_17g_short"), limits_for(nerve("intercostal")), paths,
+            no_progress, never_cancelled,
+        )  # fmt: skip
+        shares.append(found.criteria[0, found.criterion_ids.index("tissue")])
+        assert shares[-1] == pytest.approx(burden[label])
+    assert shares == sorted(shares) and shares[0] == 0.0

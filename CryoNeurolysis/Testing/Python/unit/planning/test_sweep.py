@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from cryoneuro.imaging import KeptByContent, KeptForArrays
 from cryoneuro.knowledge import limits, nerve, probe
 from cryoneuro.model import (
     Anatomy,
@@ -67,10 +68,39 @@ def test_a_distance_map_is_made_once_and_belongs_to_its_mask() -> None:
     assert not np.array_equal(distance_map_mm(mask, 3.0, 30.0), first)
     mask[5, 6, 7] = False
     assert distance_map_mm(mask, 1.5, 30.0) is not first
-    for n in range(12):
-        other = np.zeros_like(mask)
-        other[n] = True
-        distance_map_mm(other, 1.5, 30.0)
     mask[5, 6, 7] = True
-    again = distance_map_mm(mask, 1.5, 30.0)
-    assert again is not first and np.array_equal(again, first)
+    assert distance_map_mm(mask, 1.5, 30.0) is first
+
+
+def test_old_maps_are_dropped_when_they_take_too_much_room() -> None:
+    kept, mask = KeptByContent(most_bytes=1000), np.zeros((4, 5, 6), bool)
+    first = kept.get(mask, 0, lambda: np.zeros(mask.shape, np.float32))
+    assert kept.get(mask, 0, lambda: np.ones(mask.shape, np.float32)) is first
+    kept.get(mask, 1, lambda: np.ones(mask.shape, np.float32))
+    assert kept.get(mask, 0, lambda: np.zeros(mask.shape, np.float32)) is first
+    kept.get(mask, 2, lambda: np.ones(mask.shape, np.float32))
+    assert kept.get(mask, 0, lambda: np.zeros(mask.shape, np.float32)) is first
+    again = kept.get(mask, 1, lambda: np.full(mask.shape, 5, np.float32))
+    assert again[0, 0, 0] == 5
+
+
+def test_what_is_kept_for_an_array_goes_with_it_and_never_belongs_to_another() -> None:
+    kept: KeptForArrays[int] = KeptForArrays(2)
+    made = []
+
+    def make() -> int:
+        made.append(1)
+        return len(made)
+
+    array = np.zeros(3)
+    assert kept.get((array,), "a", make) == 1 and kept.get((array,), "a", make) == 2
+    array.setflags(write=False)
+    assert kept.get((array,), "a", make) == 3 and kept.get((array,), "a", make) == 3
+    assert kept.get((array,), "b", make) == 4
+    del array
+    for _ in range(20):
+        other = np.zeros(3)
+        other.setflags(write=False)
+        count = len(made)
+        assert kept.get((other,), "a", make) == count + 1
+        del other

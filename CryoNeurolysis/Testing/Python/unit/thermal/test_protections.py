@@ -29,9 +29,8 @@ def beside(planned_case: Case):
     """The phantom's plan with a ball of 8 mm drawn 14 mm beside the cold part, and the ball's middle."""
     anatomy, plan = planned_case.anatomy, planned_case.plan
     assert anatomy is not None and plan is not None
-    from cryoneuro.thermal import cold_ends
 
-    middle = cold_ends(plan.probes[0]).mean(axis=0) + np.array([0.0, 0.0, 14.0])
+    middle = plan.probes[0].cold_ends_ras_mm.mean(axis=0) + np.array([0.0, 0.0, 14.0])
     return ball_at(anatomy, middle, 8.0), plan, middle
 
 
