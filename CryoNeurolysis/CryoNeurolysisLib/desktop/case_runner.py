@@ -13,16 +13,27 @@ from cryoneuro.anatomy import segment
 from cryoneuro.console import summary
 from cryoneuro.imaging import LabelMap
 from cryoneuro.model import CancelledError, Case, CtVolume, ImageError, PlanningError, content_hash
-from cryoneuro.pipeline import DOUBT_SAMPLES, Request, confirm_step, new_case, plan_step, simulate_step
+from cryoneuro.pipeline import (
+    DOUBT_SAMPLES,
+    Planned,
+    Request,
+    confirm_step,
+    course_step,
+    new_case,
+    planned_step,
+    simulate_step,
+)
 from cryoneuro.thermal import compiled_available
 
-from ..scene.case_scene import CaseNodes, buildCase, removeCase
+from ..scene.case_archive import archiveCase, archivedCase
+from ..scene.case_scene import CaseNodes, buildCase, removeCase, removeLeftovers
 from ..scene.ct_node import ctFromNode
 from ..scene.isotherms import updateIsotherms
 from ..scene.segmentation_labels import labelsFromSegmentation
 
 Progress = Callable[[float, str], None]
 Cancelled = Callable[[], bool]
+_UNDO_STEPS = 50
 
 
 class CaseRunner:
@@ -33,6 +44,8 @@ class CaseRunner:
         self.case: Case | None = None
         self.nodes: CaseNodes | None = None
         self._segmented: tuple[str, Case] | None = None
+        self._before: list[Case] = []
+        self._after: list[Case] = []
 
     def readCt(self, volumeNode: Any) -> CtVolume:
         """The CT of a volume node (main thread).
@@ -50,19 +63,47 @@ class CaseRunner:
         """
         return labelsFromSegmentation(segmentationNode)
 
-    def plan(
+    def segment(self, ct: CtVolume, progress: Progress, cancelled: Cancelled, labels: LabelMap | None = None) -> Case:
+        """A case with its anatomy; the one from before where this CT with these labels has been segmented (any thread).
+
+        Raises:
+            CryoNeuroError: the CT cannot be segmented, in its own words.
+        """
+        key = content_hash(ct) + ("" if labels is None else content_hash(labels))
+        if self._segmented is None or self._segmented[0] != key:
+            anatomy = segment(ct, labels, progress=progress, cancelled=cancelled)
+            self._segmented = (key, replace(new_case(ct), anatomy=anatomy))
+        return self._segmented[1]
+
+    def propose(
         self, ct: CtVolume, request: Request, progress: Progress, cancelled: Cancelled, labels: LabelMap | None = None
     ) -> Case:
+        """A case with its anatomy and the nerve's course (any thread).
+
+        Raises:
+            CryoNeuroError: the stage that cannot be done, in its own words.
+        """
+        case = self.segment(ct, lambda f, text: progress(0.9 * f, text), cancelled, labels)
+        return course_step(self._kept(case), request)
+
+    def plan(
+        self, ct: CtVolume, request: Request, progress: Progress, cancelled: Cancelled, labels: LabelMap | None = None
+    ) -> Planned:
         """Segment, unless this CT with these labels has been segmented already, and plan (any thread).
 
         Raises:
             CryoNeuroError: the stage that cannot be done, in its own words.
         """
-        key = content_hash(ct) + ("" if labels is None else content_hash(labels))
-        if self._segmented is None or self._segmented[0] != key:
-            anatomy = segment(ct, labels, progress=lambda f, text: progress(0.6 * f, text), cancelled=cancelled)
-            self._segmented = (key, replace(new_case(ct), anatomy=anatomy))
-        return plan_step(self._segmented[1], request, lambda f, text: progress(0.6 + 0.4 * f, text), cancelled)
+        case = self.segment(ct, lambda f, text: progress(0.6 * f, text), cancelled, labels)
+        return planned_step(self._kept(case), request, lambda f, text: progress(0.6 + 0.4 * f, text), cancelled)
+
+    def _kept(self, case: Case) -> Case:
+        """The case with what a person has entered already: the checks, and the yes to structures."""
+        if self.case is None or case.anatomy is None:
+            return case
+        agreed = {s.name for s in self.case.anatomy.structures if s.confirmed} if self.case.anatomy else set()
+        structures = tuple(replace(s, confirmed=s.confirmed or s.name in agreed) for s in case.anatomy.structures)
+        return replace(case, anatomy=replace(case.anatomy, structures=structures), check=self.case.check)
 
     def confirm(self) -> Case:
         """The case with the user's yes to the proposed course.
@@ -87,6 +128,36 @@ class CaseRunner:
             raise CancelledError("The simulation was stopped; what was shown before stays.")
         return frozen
 
+    def put(self, case: Case) -> None:
+        """Take an edit of the plan that can be undone (main thread); show() brings it into the scene."""
+        if self.case is not None:
+            self._before.append(self.case)
+            del self._before[:-_UNDO_STEPS]
+        self._after.clear()
+        self.case = case
+
+    def undo(self) -> Case | None:
+        """The case before the last edit, None where there is none."""
+        return self._step(self._before, self._after)
+
+    def redo(self) -> Case | None:
+        """The case that was taken back last, None where there is none."""
+        return self._step(self._after, self._before)
+
+    def _step(self, source: list[Case], other: list[Case]) -> Case | None:
+        if not source or self.case is None:
+            return None
+        other.append(self.case)
+        return source.pop()
+
+    def canUndo(self) -> bool:
+        """Whether an edit can be taken back."""
+        return bool(self._before)
+
+    def canRedo(self) -> bool:
+        """Whether an edit can be brought again."""
+        return bool(self._after)
+
     def show(self, case: Case, volumeNode: Any) -> None:
         """Replace what the scene shows of the case (main thread).
 
@@ -95,7 +166,7 @@ class CaseRunner:
         """
         if volumeNode is None or volumeNode.GetScene() is None:
             raise ImageError("The CT of this result is no longer in the scene; load it again and plan anew.")
-        self.clear()
+        self._clearNodes()
         self.case = case
         self.nodes = buildCase(self.scene, case, volumeNode)
 
@@ -119,7 +190,35 @@ class CaseRunner:
 
     def clear(self) -> None:
         """Take the case's nodes out of the scene; the CT stays (main thread)."""
+        self._clearNodes()
+        self.case = None
+        self._before.clear()
+        self._after.clear()
+
+    def _clearNodes(self) -> None:
         if self.nodes is not None:
             removeCase(self.scene, self.nodes)
         self.nodes = None
-        self.case = None
+
+    def adopt(self, volumeNode: Any) -> bool:
+        """Bring back the case that was saved with the scene (main thread); False where there is none.
+
+        Raises:
+            CryoNeuroError: it cannot be read, or its CT is not the chosen one.
+        """
+        case = archivedCase(self.scene)
+        if case is None:
+            return False
+        found = ctFromNode(volumeNode)
+        if found.array_kji.shape != case.ct.array_kji.shape or not (found.array_kji == case.ct.array_kji).all():
+            raise ImageError(
+                "The case in this scene belongs to another CT than the chosen one; choose the CT it was made on."
+            )
+        removeLeftovers(self.scene, volumeNode)
+        self.show(case, volumeNode)
+        return True
+
+    def archive(self) -> None:
+        """Put the case into the scene, so that it is saved with it (main thread)."""
+        if self.case is not None:
+            archiveCase(self.scene, self.case)

@@ -14,6 +14,8 @@ from .convert import isosurface, tube
 from .isotherms import bandNodes, isothermNodes
 from .nodes import ctNode, modelNode, nerveNode, segmentationNode, trajectoryNode, volumeNode
 
+OWNER = "CryoNeurolysis.Case"
+"""Attribute of every node that belongs to a case; the case that is saved with a scene makes them anew."""
 _CONTEXT_MM = 80.0
 _CONTEXT_GROUPS = ("bone", "aorta", "vessel", "kidney", "lung")
 _CONTEXT_OPACITY = {"lung": 0.1, "kidney": 0.35, "bone": 0.55, "aorta": 0.6, "vessel": 0.6}
@@ -61,6 +63,9 @@ def buildCase(scene: Any, case: Case, ct: Any = None) -> CaseNodes:
         nodes.coldest = volumeNode(scene, "Coldest temperature, C", case.thermal.coldest_c, case.thermal.geometry)
         nodes.coldest.GetDisplayNode().SetAutoWindowLevel(False)
         nodes.coldest.GetDisplayNode().SetWindowLevelMinMax(-80.0, 37.0)
+    for node in nodes.everything():
+        if node is not nodes.ct:
+            node.SetAttribute(OWNER, case.pseudonym)
     _file(scene, case, nodes)
     return nodes
 
@@ -143,3 +148,17 @@ def removeCase(scene: Any, nodes: CaseNodes) -> None:
     hierarchy = scene.GetSubjectHierarchyNode()
     if hierarchy is not None and nodes.folder_item:
         hierarchy.RemoveItem(nodes.folder_item, False, False)
+
+
+def removeLeftovers(scene: Any, ct: Any) -> None:
+    """Take out what an earlier session of the program has left in a scene that was saved and opened; the CT stays."""
+    marked = [scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes())]
+    marked = [node for node in marked if node.GetAttribute(OWNER) and node is not ct]
+    found = CaseNodes(ct, context=marked, owns_ct=False)
+    hierarchy = scene.GetSubjectHierarchyNode()
+    if hierarchy is not None and marked:
+        item = hierarchy.GetItemByDataNode(marked[0])
+        found.folder_item = hierarchy.GetItemParent(item) if item else 0
+        if found.folder_item == hierarchy.GetSceneItemID():
+            found.folder_item = 0
+    removeCase(scene, found)

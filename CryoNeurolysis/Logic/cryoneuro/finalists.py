@@ -20,7 +20,7 @@ from .model import (
     never_cancelled,
     no_progress,
 )
-from .planning import finalists, with_columns
+from .planning import CRITERIA, finalists, with_columns
 from .thermal import simulate
 
 PREVIEW_GRID_MM = 2.0
@@ -40,6 +40,7 @@ class Finalist:
         neighbor, neighbor_c: the neighbor that comes nearest to its limit or farthest beyond, and its coldest point.
         neighbor_margin: how far from its stop, in units of what lies between stop and warning; negative when it is crossed.
         cost: of all criteria together, less is better.
+        criteria: each with its value, 0 (best) to 1 (worst), so that moving a weight ranks again without computing.
     """
 
     plan: Plan
@@ -51,10 +52,20 @@ class Finalist:
     neighbor_c: float
     neighbor_margin: float
     cost: float = 0.0
+    criteria: tuple[tuple[str, float], ...] = ()
+
+    def cost_by(self, weights: Mapping[str, float]) -> float:
+        """What it would cost with other weights, by criterion; one that is not named counts nothing."""
+        return sum(weights.get(name, 0.0) * value for name, value in self.criteria)
 
     def chance(self, seed: int = 0) -> float:
         """Share of draws of placement, breathing and the nerve's place in which the nerve is treated."""
         return dose_chance(self.run, self.plan, seed=seed)
+
+
+def usual_weights() -> dict[str, float]:
+    """Weight of every criterion of geometry and ice, as in the data."""
+    return {name: constant(f"weight_{name}") for name in (*CRITERIA, *ICE_CRITERIA)}
 
 
 def frozen_finalists(
@@ -108,7 +119,14 @@ def frozen_finalists(
         },
     )
     cost = joined.criteria @ joined.weights
-    return tuple(replace(frozen[n], cost=float(cost[n])) for n in joined.order)
+    return tuple(
+        replace(
+            frozen[n],
+            cost=float(cost[n]),
+            criteria=tuple(zip(joined.criterion_ids, (float(v) for v in joined.criteria[n]), strict=True)),
+        )
+        for n in joined.order
+    )
 
 
 def freeze(anatomy: Anatomy, plan: Plan, rank: int = 1, cancelled: Cancelled = never_cancelled) -> Finalist:

@@ -48,6 +48,7 @@ from .planning import (
     probes_together,
     robustness,
     shared_block,
+    snapped,
     table_words,
     tried_paths,
     why_not,
@@ -189,6 +190,20 @@ def approve_step(case: Case, who: str, time_utc: str) -> Case:
     return replace(case, plan=plan, check=replace(check, approvals=(*kept, approval)))
 
 
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A case with its plan, and what it was chosen from.
+
+    Attributes:
+        found: every path that was tried; None for a path that a person drew.
+        finalists: those that were frozen in a preview, best first; none where a person drew the path.
+    """
+
+    case: Case
+    found: CandidateSet | None = None
+    finalists: tuple[Finalist, ...] = ()
+
+
 def plan_step(
     case: Case, request: Request, progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
 ) -> Case:
@@ -200,24 +215,81 @@ def plan_step(
     Raises:
         KnowledgeError, AnatomyError, PlanningError: see the stages.
     """
+    return planned_step(case, request, progress, cancelled).case
+
+
+def planned_step(
+    case: Case, request: Request, progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
+) -> Planned:
+    """As plan_step, with what the plan was chosen from.
+
+    Raises:
+        KnowledgeError, AnatomyError, PlanningError: see the stages.
+    """
     anatomy, course, probe = _aimed(case, request)
     protocol = protocol_record(request.protocol or nerve_record(request.target).default_protocol)
     limits, position = _limits(request), case.ct.acquisition.patient_position
     if (request.entry_ras_mm is None) != (request.tip_ras_mm is None):
         raise PlanningError("A path needs both an entry and a tip; give both, or neither to have it planned.")
+    found: CandidateSet | None = None
+    frozen: tuple[Finalist, ...] = ()
     if request.entry_ras_mm is not None and request.tip_ras_mm is not None:
         plan = manual_plan(anatomy, course, probe, protocol, request.entry_ras_mm, request.tip_ras_mm, limits)
     else:
-        plan, found = plan_paths(
-            anatomy, course, probe, protocol, limits, _part(progress, 0.0, 0.3), cancelled, _weights(request), position
-        )
-        plan = _planned_by_ice(anatomy, plan, found, request, progress, cancelled)
-    held = [robustness(anatomy, course, p.probe, limits, p.trajectory, seed=request.seed) for p in plan.probes]
+        part = _part(progress, 0.0, 0.3)
+        plan, found = plan_paths(anatomy, course, probe, protocol, limits, part, cancelled, _weights(request), position)
+        plan, frozen = _planned_by_ice(anatomy, plan, found, request, progress, cancelled)
+    return Planned(with_plan(replace(case, anatomy=anatomy), plan, request), found, frozen)
+
+
+def with_plan(case: Case, plan: Plan, request: Request) -> Case:
+    """The case with a plan and what has to be said of it: chances, table side, what was changed for this case.
+
+    What was simulated before no longer belongs to it.
+
+    Raises:
+        PlanningError: there is no anatomy.
+    """
+    if case.anatomy is None:
+        raise PlanningError("The case has no anatomy yet; run: cryoneuro segment CT.")
+    held = [
+        robustness(case.anatomy, plan.nerve, p.probe, plan.limits, p.trajectory, seed=request.seed) for p in plan.probes
+    ]
     chances = [h.sentence if len(held) == 1 else f"Probe {n + 1}: {h.sentence}" for n, h in enumerate(held)]
-    turned = dict.fromkeys(table_words(p.trajectory, position, limits) for p in plan.probes)
+    position = case.ct.acquisition.patient_position
+    turned = dict.fromkeys(table_words(p.trajectory, position, plan.limits) for p in plan.probes)
     notes = (*chances, *(text for text in turned if text), *_changes(request))
     plan = replace(plan, explanation=(*plan.explanation, *notes))
-    return replace(case, anatomy=anatomy, plan=plan, thermal=None, assessment=None)
+    return replace(case, plan=plan, thermal=None, assessment=None)
+
+
+def course_step(case: Case, request: Request) -> Case:
+    """The case with the course that was asked for, and with what its target needs and nobody has segmented.
+
+    Raises:
+        KnowledgeError, AnatomyError, PlanningError: see find_nerve; or there is no anatomy.
+    """
+    anatomy, _, _ = _aimed(case, request)
+    return replace(case, anatomy=anatomy, plan=None, thermal=None, assessment=None)
+
+
+def dragged_step(case: Case, entry_ras_mm: npt.ArrayLike, tip_ras_mm: npt.ArrayLike, snap: bool = False) -> Case:
+    """The case of a plan with its first probe on a path that is being dragged; quick, so nothing is sampled or frozen.
+
+    Args:
+        snap: put the entry on the nearest skin.
+
+    Raises:
+        PlanningError: there is no plan, or no such path can be; see manual_plan.
+    """
+    if case.plan is None or case.anatomy is None:
+        raise PlanningError("There is no plan whose path could be moved; plan a path first.")
+    first = case.plan.probes[0]
+    entry = snapped(case.anatomy, entry_ras_mm, "skin") if snap else entry_ras_mm
+    plan = manual_plan(
+        case.anatomy, case.plan.nerve, first.probe, case.plan.protocol, entry, tip_ras_mm, case.plan.limits
+    )
+    return replace(case, plan=plan, thermal=None, assessment=None)
 
 
 def why_step(
@@ -268,7 +340,7 @@ def _aimed(case: Case, request: Request) -> tuple[Anatomy, Nerve, ProbeModel]:
 
 def _planned_by_ice(
     anatomy: Anatomy, plan: Plan, found: CandidateSet, request: Request, progress: Progress, cancelled: Cancelled
-) -> Plan:
+) -> tuple[Plan, tuple[Finalist, ...]]:
     """The finalist that is best by geometry and ice together; more probes chosen together where one does not treat the nerve.
 
     Without a number of probes in the request, one is added at a time until the nerve is treated over what is needed at least.
@@ -284,7 +356,7 @@ def _planned_by_ice(
         best = freeze(anatomy, plan, 1, cancelled)
         frozen = (best,)
     if request.probe_count == 1 or (not few and best.treated_mm >= needed_mm):
-        return replace(best.plan, explanation=(*best.plan.explanation, _ice_words(best, len(frozen))))
+        return replace(best.plan, explanation=(*best.plan.explanation, _ice_words(best, len(frozen)))), frozen
     cold = cold_profile(best.run, best.plan.probes[0])
     said = (
         "" if few else f"In a {PREVIEW_GRID_MM:g} mm preview one probe treats {best.treated_mm:.0f} mm of the nerve. "
@@ -297,7 +369,7 @@ def _planned_by_ice(
         except PlanningError as error:
             if few:
                 raise
-            return replace(best.plan, explanation=(*best.plan.explanation, f"{said}{error}"))
+            return replace(best.plan, explanation=(*best.plan.explanation, f"{said}{error}")), frozen
         treated = freeze(anatomy, together, 1, cancelled)
         more = f"{said}{count} probes treat {treated.treated_mm:.0f} mm in it." if said else _ice_words(treated, 1)
         # A probe that adds nothing is a hole for nothing.
@@ -307,8 +379,8 @@ def _planned_by_ice(
             break
     if len(best.plan.probes) == 1:
         note = f"{said}More probes would not treat more of it."
-        return replace(best.plan, explanation=(*best.plan.explanation, note))
-    return best.plan
+        return replace(best.plan, explanation=(*best.plan.explanation, note)), frozen
+    return best.plan, frozen
 
 
 def _ice_words(finalist: Finalist, among: int) -> str:

@@ -8,10 +8,12 @@ from .plan import finalists, plan_paths, tried_paths, with_probe
 from .rank import accepted, pareto_front, ranked, with_columns
 from .robustness import Robustness, robustness
 from .several import MOST_PROBES, probes_together
+from .sweep import CRITERIA
 from .table import table_side_ras, table_words
 from .why_not import SkinMap, skin_map, why_not
 
 __all__ = [
+    "CRITERIA",
     "MOST_PROBES",
     "BlockPath",
     "ConsolePose",

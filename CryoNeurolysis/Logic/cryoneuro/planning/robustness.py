@@ -40,7 +40,8 @@ class Robustness:
         """The same in words."""
         text = (
             f"With the usual error of placement, breathing and the nerve's place, every limit of the path holds in "
-            f"{100 * self.chance:.0f} % of {self.draws} draws (seed {self.seed}, 95 % interval {100 * self.low:.0f} to {100 * self.high:.0f} %)"
+            f"{100 * self.chance:.0f} % of {self.draws} draws (seed {self.seed}, "
+            f"95 % interval {100 * self.low:.0f} to {100 * self.high:.0f} %)"
         )
         worst = ", ".join(f"{limit_words(name)[0]} ({100 * share:.0f} %)" for name, share in self.lost[:3])
         return f"{text}; lost most often: {worst}." if worst else f"{text}."

@@ -167,7 +167,7 @@ def test_the_straight_line_on_a_scene(phantom: Phantom) -> None:
         volume = ctNode(host.scene, phantom.ct)
         runner = CaseRunner(host.scene)
         quiet = (lambda f, t: None, lambda: False)
-        case = runner.plan(runner.readCt(volume), Request("intercostal", probe_count=1), *quiet)
+        case = runner.plan(runner.readCt(volume), Request("intercostal", probe_count=1), *quiet).case
         runner.show(case, volume)
         assert runner.timesS() == [] and runner.showTime(0) == ""
         assert "Path 1" in runner.text()
@@ -226,7 +226,7 @@ def test_organs_come_from_a_segmentation_of_the_scene(phantom: Phantom, phantom_
             layer = maps[name.replace("_", " ")]
             assert np.array_equal(label_on_grid(layer.labels_kji, layer.geometry, grid) > 0, mask), name
         quiet = (lambda f, t: None, lambda: False)
-        case = runner.plan(runner.readCt(volume), Request("intercostal", probe_count=1), *quiet, found)
+        case = runner.plan(runner.readCt(volume), Request("intercostal", probe_count=1), *quiet, found).case
         assert case.anatomy is not None and case.anatomy.structure("kidney_left").origin == "imported"
         with pytest.raises(PlanningError, match="Plan first"):
             CaseRunner(host.scene).confirm()
