@@ -5,14 +5,25 @@ Methods that compute touch no node and may run in a worker; methods that touch n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from cryoneuro.anatomy import segment
 from cryoneuro.console import summary
+from cryoneuro.finalists import Finalist, usual_weights
 from cryoneuro.imaging import LabelMap
-from cryoneuro.model import CancelledError, Case, CtVolume, ImageError, PlanningError, content_hash
+from cryoneuro.model import (
+    CancelledError,
+    CandidateSet,
+    Case,
+    CaseError,
+    CtVolume,
+    ImageError,
+    Nerve,
+    PlanningError,
+    content_hash,
+)
 from cryoneuro.pipeline import (
     DOUBT_SAMPLES,
     Planned,
@@ -23,13 +34,16 @@ from cryoneuro.pipeline import (
     planned_step,
     simulate_step,
 )
+from cryoneuro.planning import CRITERIA, console_pose, ranked
+from cryoneuro.report import build_report, nerve_curve, render_preview, svg_text
 from cryoneuro.thermal import compiled_available
 
 from ..scene.case_archive import archiveCase, archivedCase
-from ..scene.case_scene import CaseNodes, buildCase, removeCase, removeLeftovers
+from ..scene.case_scene import CaseNodes, buildCase, fileNode, removeCase, removeLeftovers, removeNode
 from ..scene.ct_node import ctFromNode
 from ..scene.isotherms import updateIsotherms
 from ..scene.segmentation_labels import labelsFromSegmentation
+from ..scene.skin_map_node import skinMapNode
 
 Progress = Callable[[float, str], None]
 Cancelled = Callable[[], bool]
@@ -43,17 +57,23 @@ class CaseRunner:
         self.scene = scene
         self.case: Case | None = None
         self.nodes: CaseNodes | None = None
+        self.found: CandidateSet | None = None
+        self.finalists: tuple[Finalist, ...] = ()
         self._segmented: tuple[str, Case] | None = None
         self._before: list[Case] = []
         self._after: list[Case] = []
 
-    def readCt(self, volumeNode: Any) -> CtVolume:
+    def readCt(self, volumeNode: Any, position: str = "") -> CtVolume:
         """The CT of a volume node (main thread).
+
+        Args:
+            position: how the patient lies, where the user says it.
 
         Raises:
             ImageError: it cannot be planned on.
         """
-        return ctFromNode(volumeNode)
+        ct = ctFromNode(volumeNode)
+        return replace(ct, acquisition=replace(ct.acquisition, patient_position=position)) if position else ct
 
     def readLabels(self, segmentationNode: Any) -> LabelMap | None:
         """The structures of a segmentation node, None without one (main thread).
@@ -170,6 +190,80 @@ class CaseRunner:
         self.case = case
         self.nodes = buildCase(self.scene, case, volumeNode)
 
+    def course(self) -> Nerve | None:
+        """The nerve's course of the case."""
+        if self.case is None:
+            return None
+        if self.case.plan is not None:
+            return self.case.plan.nerve
+        return self.case.anatomy.nerves[0] if self.case.anatomy is not None and self.case.anatomy.nerves else None
+
+    def isSeen(self, name: str) -> bool:
+        """Whether a structure is shown in the views."""
+        display = self._segmentDisplay()
+        return display is not None and bool(display.GetSegmentVisibility(name))
+
+    def setSeen(self, name: str, seen: bool) -> None:
+        """Show or hide a structure in the views (main thread)."""
+        display = self._segmentDisplay()
+        if display is not None:
+            display.SetSegmentVisibility(name, seen)
+
+    def _segmentDisplay(self) -> Any:
+        node = None if self.nodes is None else self.nodes.segmentation
+        return None if node is None or node.GetScene() is None else node.GetDisplayNode()
+
+    def isChosen(self, finalist: Finalist) -> bool:
+        """Whether the plan runs on a finalist's path."""
+        if self.case is None or self.case.plan is None or len(self.case.plan.probes) != 1:
+            return False
+        mine, its = self.case.plan.probes[0].trajectory, finalist.plan.probes[0].trajectory
+        return bool((mine.tip_ras_mm == its.tip_ras_mm).all() and (mine.entry_ras_mm == its.entry_ras_mm).all())
+
+    def rank(self, weights: Mapping[str, float]) -> None:
+        """Order finalists and candidates by other weights; nothing is computed again."""
+        used = {name: weights.get(name, usual) for name, usual in usual_weights().items()}
+        if not any(used.values()):
+            raise PlanningError("All weights are 0, so no path is better than another; give one criterion a weight.")
+        costed = [replace(f, cost=f.cost_by(used)) for f in self.finalists]
+        self.finalists = tuple(sorted(costed, key=lambda f: f.cost))
+        geometry = {name: used[name] for name in CRITERIA}
+        if self.found is not None and any(geometry.values()):
+            self.found = ranked(self.found, geometry)
+
+    def showSkinMap(self, shown: bool) -> None:
+        """Show or hide the skin map (main thread)."""
+        if self.nodes is None or self.case is None or self.case.anatomy is None:
+            return
+        if self.nodes.skin is not None:
+            removeNode(self.scene, self.nodes.skin)
+            self.nodes.skin = None
+        if shown and self.found is not None:
+            self.nodes.skin = skinMapNode(self.scene, self.case.anatomy, self.found)
+            fileNode(self.scene, self.nodes, self.nodes.skin, self.case.pseudonym)
+
+    def consoleText(self) -> str:
+        """The paths in the words of the console."""
+        if self.case is None or self.case.plan is None:
+            return ""
+        words = [console_pose(p.trajectory, self.case.ct).text for p in self.case.plan.probes]
+        return "\n".join(f"{n}: {text}" if len(words) > 1 else text for n, text in enumerate(words, start=1))
+
+    def nerveChart(self) -> str:
+        """Coldest temperature along the nerve as an SVG."""
+        if self.case is None or self.case.assessment is None or self.case.plan is None:
+            return ""
+        return svg_text(nerve_curve(self.case.plan, self.case.assessment))
+
+    def previewHtml(self) -> str:
+        """The report's words; what is missing where it cannot be made yet."""
+        if self.case is None:
+            return "<p>Nothing yet.</p>"
+        try:
+            return render_preview(build_report(self.case))
+        except CaseError as error:
+            return f"<p>{error}</p>"
+
     def timesS(self) -> list[float]:
         """Times of the temperature fields, s; empty before the freeze."""
         return [] if self.case is None or self.case.thermal is None else list(self.case.thermal.snapshot_times_s)
@@ -192,6 +286,7 @@ class CaseRunner:
         """Take the case's nodes out of the scene; the CT stays (main thread)."""
         self._clearNodes()
         self.case = None
+        self.found, self.finalists = None, ()
         self._before.clear()
         self._after.clear()
 

@@ -34,13 +34,14 @@ class CaseNodes:
     bands: list[Any] = field(default_factory=list)
     context: list[Any] = field(default_factory=list)
     coldest: Any = None
+    skin: Any = None
     owns_ct: bool = True
     folder_item: int = 0
 
     def everything(self) -> list[Any]:
         """All nodes that exist."""
         found = [self.ct, self.segmentation, *self.nerves, *self.trajectories, *self.shafts]
-        found += [*self.isotherms.values(), *self.bands, *self.context, self.coldest]
+        found += [*self.isotherms.values(), *self.bands, *self.context, self.coldest, self.skin]
         return [node for node in found if node is not None]
 
 
@@ -63,9 +64,6 @@ def buildCase(scene: Any, case: Case, ct: Any = None) -> CaseNodes:
         nodes.coldest = volumeNode(scene, "Coldest temperature, C", case.thermal.coldest_c, case.thermal.geometry)
         nodes.coldest.GetDisplayNode().SetAutoWindowLevel(False)
         nodes.coldest.GetDisplayNode().SetWindowLevelMinMax(-80.0, 37.0)
-    for node in nodes.everything():
-        if node is not nodes.ct:
-            node.SetAttribute(OWNER, case.pseudonym)
     _file(scene, case, nodes)
     return nodes
 
@@ -120,18 +118,12 @@ def _context(scene: Any, anatomy: Anatomy, center_ras_mm: np.ndarray) -> list[An
 def _file(scene: Any, case: Case, nodes: CaseNodes) -> None:
     """Put every node under one folder of the subject hierarchy."""
     hierarchy = scene.GetSubjectHierarchyNode()
-    if hierarchy is None:
-        return
-    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), f"CryoNeurolysis {case.pseudonym}")
-    nodes.folder_item = folder
+    if hierarchy is not None:
+        nodes.folder_item = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), f"CryoNeurolysis {case.pseudonym}")
     for node in nodes.everything():
         if node is nodes.ct and not nodes.owns_ct:
             continue  # it belongs to its patient and study
-        item = hierarchy.GetItemByDataNode(node)
-        if item:
-            hierarchy.SetItemParent(item, folder)
-        else:
-            hierarchy.CreateItem(folder, node)
+        fileNode(scene, nodes, node, case.pseudonym)
 
 
 def removeCase(scene: Any, nodes: CaseNodes) -> None:
@@ -139,15 +131,36 @@ def removeCase(scene: Any, nodes: CaseNodes) -> None:
     for node in nodes.everything():
         if (node is nodes.ct and not nodes.owns_ct) or node.GetScene() is None:
             continue
-        companions = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
-        companions += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
-        scene.RemoveNode(node)
-        for companion in companions:
-            if companion is not None and companion.GetScene() is not None:
-                scene.RemoveNode(companion)
+        removeNode(scene, node)
     hierarchy = scene.GetSubjectHierarchyNode()
     if hierarchy is not None and nodes.folder_item:
         hierarchy.RemoveItem(nodes.folder_item, False, False)
+
+
+def removeNode(scene: Any, node: Any) -> None:
+    """Take a node out of the scene, with its display and storage nodes."""
+    companions: list[Any] = []
+    if node.IsA("vtkMRMLDisplayableNode"):
+        companions += [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    if node.IsA("vtkMRMLStorableNode"):
+        companions += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
+    scene.RemoveNode(node)
+    for companion in companions:
+        if companion is not None and companion.GetScene() is not None:
+            scene.RemoveNode(companion)
+
+
+def fileNode(scene: Any, nodes: CaseNodes, node: Any, owner: str) -> None:
+    """Mark one more node as the case's and put it into its folder."""
+    node.SetAttribute(OWNER, owner)
+    hierarchy = scene.GetSubjectHierarchyNode()
+    if hierarchy is None or not nodes.folder_item:
+        return
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.SetItemParent(item, nodes.folder_item)
+    else:
+        hierarchy.CreateItem(nodes.folder_item, node)
 
 
 def removeLeftovers(scene: Any, ct: Any) -> None:

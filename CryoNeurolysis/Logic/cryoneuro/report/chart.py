@@ -72,3 +72,13 @@ def svg(curve: Curve) -> ET.Element:
         ET.SubElement(root, "polyline", attributes)
         text(_LEFT + width + 6, _TOP + 12 + 16 * n, words, "start", stroke)
     return root
+
+
+def svg_text(curve: Curve) -> str:
+    """The curve as the text of an SVG file of its own."""
+    root = svg(curve)
+    root.set("xmlns", "http://www.w3.org/2000/svg")
+    root.set("height", str(_H))
+    root.set("font-family", "sans-serif")
+    root.set("font-size", "12")
+    return ET.tostring(root, encoding="unicode")

@@ -11,7 +11,7 @@ import numpy as np
 from ..assessment import check_findings
 from ..knowledge import code_set_text
 from ..knowledge import nerve as nerve_record
-from ..model import Case, CaseError, Plan, Status, content_hash
+from ..model import Assessment, Case, CaseError, Plan, Status, content_hash
 from ..planning import clearance_words, console_pose
 
 DISCLAIMER = "Research software, not a medical device."
@@ -92,17 +92,7 @@ def build_report(case: Case, pictures: tuple[Picture, ...] = (), credit_lines: t
                 f"If it is lost: {record.function_lost or 'nothing known'} (motor risk {record.motor_risk} of 3).",
                 f"Knowledge: {record.source}; confidence {record.confidence}, "
                 + ("verified." if record.verified else "not verified."),
-                Curve(
-                    assessment.nerve_distance_mm,
-                    (("whole cross-section", assessment.nerve_coldest_c), ("centerline", assessment.nerve_core_c)),
-                    (
-                        ("treated (-20 C)", plan.limits["nerve.coldest"].stop),
-                        ("ice seen on CT (0 C)", 0.0),
-                        ("sheath at risk (-100 C)", plan.limits["nerve.overfreeze"].warning),
-                    ),
-                    "along the nerve, mm",
-                    "coldest temperature, C",
-                ),
+                nerve_curve(plan, assessment),
             ),
         ),
         Section("Path", _path_blocks(case, plan)),
@@ -152,6 +142,21 @@ def build_report(case: Case, pictures: tuple[Picture, ...] = (), credit_lines: t
         sentence=assessment.sentence,
         sections=tuple(s for s in sections if s is not None),
         numbers=report_numbers(case),
+    )
+
+
+def nerve_curve(plan: Plan, assessment: Assessment) -> Curve:
+    """Coldest temperature along the nerve, with what it means."""
+    return Curve(
+        assessment.nerve_distance_mm,
+        (("whole cross-section", assessment.nerve_coldest_c), ("centerline", assessment.nerve_core_c)),
+        (
+            ("treated (-20 C)", plan.limits["nerve.coldest"].stop),
+            ("ice seen on CT (0 C)", 0.0),
+            ("sheath at risk (-100 C)", plan.limits["nerve.overfreeze"].warning),
+        ),
+        "along the nerve, mm",
+        "coldest temperature, C",
     )
 
 

@@ -46,6 +46,21 @@ def render_html(report: Report) -> str:
     return "<!DOCTYPE html>\n" + ET.tostring(page, encoding="unicode", method="html")
 
 
+def render_preview(report: Report) -> str:
+    """The words and tables of the report, without pictures and charts, in the simple HTML that a text widget shows."""
+    body = ET.Element("div")
+    ET.SubElement(body, "h3").text = report.title
+    ET.SubElement(body, "p").text = f"{report.verdict.upper()}. {report.sentence}"
+    for section in report.sections:
+        blocks = [b for b in section.blocks if isinstance(b, str | Table)]
+        if blocks:
+            ET.SubElement(body, "h4").text = section.title
+        for block in blocks:
+            _block(body, block)
+    ET.SubElement(body, "p").text = DISCLAIMER
+    return ET.tostring(body, encoding="unicode", method="html")
+
+
 def _block(parent: ET.Element, block: str | Table | Curve | Picture) -> None:
     if isinstance(block, Table):
         _table(parent, block)

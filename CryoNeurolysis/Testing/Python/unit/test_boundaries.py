@@ -112,8 +112,9 @@ def test_module_imports_at_file_scope_are_slicers_own(repository: Path) -> None:
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module or ""]
+            with_slicer = {"qt", "ctk"} if "desktop" in path.parts else set()
             for name in names:
-                assert name.split(".")[0] in allowed, f"{path.name} imports {name} at file scope"
+                assert name.split(".")[0] in allowed | with_slicer, f"{path.name} imports {name} at file scope"
 
 
 def test_cmake_lists_every_script_and_resource(repository: Path) -> None:
@@ -173,25 +174,66 @@ def test_icons_have_the_size_slicer_wants(repository: Path) -> None:
     assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (128, 128)
 
 
-def ui_tree(repository: Path) -> ET.Element:
-    return ET.parse(repository / "CryoNeurolysis" / "Resources" / "UI" / "CryoNeurolysis.ui").getroot()
+def ui_trees(repository: Path) -> dict[str, ET.Element]:
+    files = sorted((repository / "CryoNeurolysis" / "Resources" / "UI").glob("*.ui"))
+    return {path.stem: ET.parse(path).getroot() for path in files}
 
 
-def test_every_parameter_named_in_the_ui_exists(repository: Path) -> None:
+def parameter_types(repository: Path) -> dict[str, str]:
     source = (repository / "CryoNeurolysis" / "CryoNeurolysis.py").read_text(encoding="utf-8")
     node = next(n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name.endswith("ParameterNode"))
-    parameters = {n.target.id for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
-    used = {
-        p.find("string").text for p in ui_tree(repository).iter("property") if p.get("name") == "SlicerParameterName"
-    }  # type: ignore[union-attr]
-    assert used and used <= parameters
+    return {
+        n.target.id: ast.unparse(n.annotation)
+        for n in node.body
+        if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
+    }
 
 
-def test_every_widget_the_module_uses_is_in_the_ui(repository: Path) -> None:
-    source = (repository / "CryoNeurolysis" / "CryoNeurolysis.py").read_text(encoding="utf-8")
-    names = {w.get("name") for w in ui_tree(repository).iter("widget")}
-    used = set(re.findall(r"self\.ui\.(\w+)\.", source)) | set(re.findall(r'"(\w+Selector)"', source))
-    assert used and used <= names
+FITTING = {
+    "qMRMLNodeComboBox": lambda kind: kind.startswith("vtkMRML"),
+    "QCheckBox": lambda kind: kind == "bool",
+    "QSpinBox": lambda kind: kind == "int",
+    "QSlider": lambda kind: kind in ("int", "float"),
+    "QLineEdit": lambda kind: kind == "str",
+    "QDoubleSpinBox": lambda kind: kind == "float",
+}
+
+
+def test_every_parameter_named_in_a_ui_exists_and_fits(repository: Path) -> None:
+    types = parameter_types(repository)
+    used = 0
+    for page, tree in ui_trees(repository).items():
+        for widget in tree.iter("widget"):
+            for item in widget.findall("property"):
+                if item.get("name") != "SlicerParameterName":
+                    continue
+                used += 1
+                name, kind = item.findtext("string"), widget.get("class")
+                assert name in types, f"{page}: {name} is no parameter"
+                assert kind in FITTING and FITTING[kind](types[name]), (
+                    f"{page}: {kind} cannot hold {name}: {types[name]}"
+                )
+    assert used >= 2
+
+
+def test_every_widget_the_panel_uses_is_in_its_ui(repository: Path) -> None:
+    desktop = repository / "CryoNeurolysis" / "CryoNeurolysisLib" / "desktop"
+    names = {page: {w.get("name") for w in tree.iter("widget")} for page, tree in ui_trees(repository).items()}
+    files = {"CryoNeurolysis": desktop / "panel.py"}
+    for path in (desktop / "steps").glob("*_step.py"):
+        page = re.search(r'uiName = "(\w+)"', path.read_text(encoding="utf-8"))
+        assert page, path.name
+        files[page[1]] = path
+    assert set(files) == set(names)
+    for page, path in files.items():
+        used = set(re.findall(r"\bui\.(\w+)\.", path.read_text(encoding="utf-8")))
+        assert used and used <= names[page], f"{page}: {used - names[page]}"
+
+
+def test_widgets_of_a_page_have_names_of_their_own(repository: Path) -> None:
+    for page, tree in ui_trees(repository).items():
+        names = [w.get("name") for w in tree.iter("widget")]
+        assert len(names) == len(set(names)), f"{page}: {sorted(n for n in names if names.count(n) > 1)}"
 
 
 def test_module_has_its_five_parts(repository: Path) -> None:

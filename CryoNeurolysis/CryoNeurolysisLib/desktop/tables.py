@@ -1,0 +1,43 @@
+"""Rows of text in a table widget, with a mark and words for a state; color is never alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import qt
+
+MARKS = {"ok": "\u2713 ok", "warning": "! look", "unknown": "? unknown", "stop": "\u2715 stop"}
+
+
+def fillTable(table: Any, rows: Sequence[Sequence[str]], stretch: int = 1) -> None:
+    """Put rows of text into a table; one column takes the room that is left."""
+    table.blockSignals(True)
+    table.setRowCount(len(rows))
+    for r, row in enumerate(rows):
+        for c, text in enumerate(row):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)
+            table.setItem(r, c, item)
+    table.verticalHeader().setVisible(False)
+    table.resizeColumnsToContents()
+    table.resizeRowsToContents()
+    table.horizontalHeader().setStretchLastSection(False)
+    table.horizontalHeader().setSectionResizeMode(stretch, qt.QHeaderView.Stretch)
+    table.blockSignals(False)
+
+
+def checkCell(table: Any, row: int, column: int, text: str, checked: bool) -> None:
+    """A cell with a box to check."""
+    table.blockSignals(True)
+    item = qt.QTableWidgetItem(text)
+    item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
+    item.setCheckState(qt.Qt.Checked if checked else qt.Qt.Unchecked)
+    table.setItem(row, column, item)
+    table.blockSignals(False)
+
+
+def isChecked(table: Any, row: int, column: int) -> bool:
+    """Whether the box of a cell is checked."""
+    item = table.item(row, column)
+    return item is not None and item.checkState() == qt.Qt.Checked
