@@ -57,6 +57,8 @@ from .thermal import ISOTHERMS_C, cold_profile, placed_protections, simulate, si
 from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
 
 DOUBT_SAMPLES = 64
+THICK_SLICE_MM = 3.0
+"""Thicker slices hide where along the patient a small landmark, such as the tip of the coccyx, ends."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,19 @@ def find_nerve(anatomy: Anatomy, request: Request) -> Nerve:
     for place in request.through_ras_mm:
         course = pulled_course(anatomy, course, place)
     return course
+
+
+def with_slice_doubt(course: Nerve, ct: CtVolume, request: Request) -> Nerve:
+    """A proposed course with the doubt that thick slices add: a landmark is seen to within a slice along the patient.
+
+    Courses that a person gave keep theirs; so do those on slices as thin as the working voxels.
+    """
+    spacing = max(float(s) for s in ct.geometry.spacing_mm)
+    thick_mm = max(spacing, ct.acquisition.slice_thickness_mm or 0.0)
+    if request.points_ras_mm is not None or thick_mm <= THICK_SLICE_MM:
+        return course
+    rule = f"{course.rule}; slices of {thick_mm:g} mm add to its doubt"
+    return replace(course, sigma_mm=float(np.hypot(course.sigma_mm, thick_mm)), rule=rule)
 
 
 def grow_step(
@@ -334,7 +349,7 @@ def _aimed(case: Case, request: Request) -> tuple[Anatomy, Nerve, ProbeModel]:
     if case.anatomy is None:
         raise PlanningError("The case has no anatomy yet; run: cryoneuro segment CT.")
     probe = probe_record(request.probe or nerve_record(request.target).default_probe)
-    course = find_nerve(case.anatomy, request)
+    course = with_slice_doubt(find_nerve(case.anatomy, request), case.ct, request)
     return for_target(case.anatomy, course, request.cleared), course, probe
 
 

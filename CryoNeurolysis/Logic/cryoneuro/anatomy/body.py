@@ -10,6 +10,7 @@ from scipy import ndimage
 from ..imaging import WorkingCt
 from ..knowledge import constant
 from ..model import AnatomyError
+from .arms import find_arms
 from .morphology import Mask, at_least, components, dilate, erode, fill_axial_holes, opened, touching
 
 _TABLE_THINNER_MM = 12.0
@@ -33,11 +34,13 @@ class Body:
 
     Attributes:
         body_kji: the patient, holes such as lungs and bowel gas included.
-        apart_kji: what else is solid in view: table, pads, tubes, arms that do not touch the trunk.
+        apart_kji: what else is solid in view: table, pads, tubes.
+        arms_kji: arms beside the trunk, whether they touch it or not.
     """
 
     body_kji: Mask
     apart_kji: Mask
+    arms_kji: Mask
 
 
 def find_body(ct: WorkingCt) -> Body:
@@ -74,7 +77,9 @@ def find_body(ct: WorkingCt) -> Body:
     air, sizes = components(~body & ct.measured_kji)
     body |= air > int((sizes * ct.geometry.voxel_volume_mm3 >= _POCKET_MM3).sum())
     solid_apart = ct.measured_kji & (ct.array_kji > _APART_HU) & ~dilate(body, 1)
-    return Body(body, at_least(solid_apart, _APART_MM3 / ct.geometry.voxel_volume_mm3))
+    apart = at_least(solid_apart, _APART_MM3 / ct.geometry.voxel_volume_mm3)
+    arms = find_arms(ct, body, apart)
+    return Body(body & ~arms, apart & ~arms, arms)
 
 
 def _fine(coarse: Mask, step: int, shape: tuple[int, ...]) -> Mask:

@@ -57,6 +57,7 @@ class Dense:
         cores_kji: labels of their even insides; `cores` says what is known of each, label 1 first.
         metal_kji: metal, and contrast as dense as metal.
         calcified_kji: small bright parts away from all bone: stones, plaques, calcified nodes.
+        faint_kji: bright parts without enough cortex to be bone by that alone, and away from contrast.
     """
 
     bone_kji: Mask
@@ -65,6 +66,7 @@ class Dense:
     cores: tuple[Core, ...]
     metal_kji: Mask
     calcified_kji: Mask
+    faint_kji: Mask
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def find_dense(ct: WorkingCt, body_kji: Mask) -> Dense:
     bone = _with_cortex(bone | ours | (rest & ~beside), cortex, voxel)
     bone |= near_metal & bright & dilate(bone, 1)
     bone, lone = _without_lone(bone, ct)
-    return Dense(bone & ~metal, soft, labels, cores, metal, lone)
+    faint = bright & ~bone & ~soft & ~near_metal
+    return Dense(bone & ~metal, soft, labels, cores, metal, lone, faint)
 
 
 def _metal(hu: npt.NDArray[np.int16], inside: Mask) -> Mask:

@@ -15,6 +15,7 @@ from scipy import ndimage
 from ..imaging import LabelMap, label_on_grid
 from ..knowledge import load_records
 from ..model import AnatomyError, CtVolume, Structure, StructureRole, VolumeGeometry
+from .label_shift import label_shift
 
 _COMPUTED = (
     "body",
@@ -26,6 +27,8 @@ _COMPUTED = (
     "gas",
     "airway",
     "apart",
+    "arms",
+    "arm_bones",
     "fluid_beside_lung",
     "unmeasured",
     "vessel_contrast",
@@ -184,11 +187,23 @@ _FIT = {"bone": (100.0, np.inf), "lung": (-np.inf, -300.0)}
 """What most voxels of a labeled bone or lung measure, HU."""
 
 
-def check_fit(structures: tuple[Structure, ...], hu_kji: npt.NDArray[np.int16], source: str) -> None:
+_SHIFT_MM = 2.5
+_SHIFT_GAIN = 0.3
+"""Labels that fit lie best where they are; moved by two voxels on purpose they fit better by half when moved back."""
+_TOWARD = (("right", "left"), ("front", "back"), ("head", "feet"))
+
+
+def check_fit(
+    structures: tuple[Structure, ...], hu_kji: npt.NDArray[np.int16], geometry: VolumeGeometry, source: str
+) -> None:
     """Refuse labels that lie over the wrong voxels: mirrored, shifted, or of another scan.
 
+    Args:
+        geometry: grid of the structures and of hu_kji, along R, A and S.
+
     Raises:
-        AnatomyError: less than half of the labeled bone or lung has the CT number of bone or lung.
+        AnatomyError: less than half of the labeled bone or lung has the CT number of bone or lung, or its edges fit much
+            better when it is moved.
     """
     for group, (low, high) in _FIT.items():
         masks = [s.mask_kji for s in structures if s.group == group]
@@ -200,6 +215,18 @@ def check_fit(structures: tuple[Structure, ...], hu_kji: npt.NDArray[np.int16], 
                     f"The label map {source} does not fit the CT: only {100 * share:.0f} % of its {group} lies on {group}. "
                     "Is it mirrored, shifted, or of another scan?"
                 )
+    shift_kji, gain = label_shift(structures, hu_kji)
+    shift_mm = shift_kji[::-1] * np.array(geometry.spacing_mm)
+    if np.linalg.norm(shift_mm) >= _SHIFT_MM and gain >= _SHIFT_GAIN:
+        ways = [
+            f"about {abs(v):.0f} mm toward the {words[0] if v > 0 else words[1]}"
+            for v, words in zip(shift_mm, _TOWARD, strict=True)
+            if abs(v) > 0
+        ]
+        raise AnatomyError(
+            f"The label map {source} lies beside the CT: its bone and lung would fit if it were moved {' and '.join(ways)}. "
+            "Export it again on this CT."
+        )
 
 
 def check_frame(labels: LabelMap, ct: CtVolume) -> None:

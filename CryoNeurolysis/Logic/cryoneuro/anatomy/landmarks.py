@@ -16,9 +16,12 @@ _OFF_MM = 60.0
 """So far from its usual place a vessel is hardly the one that is looked for."""
 
 
+ARM_BONES = "arm_bones"
+
+
 def union_of(anatomy: Anatomy, group: str) -> Mask | None:
-    """All structures of a group as one mask; None when there is none."""
-    masks = [s.mask_kji for s in anatomy.structures if s.group == group]
+    """All structures of a group as one mask, the arms' bones left out; None when there is none."""
+    masks = [s.mask_kji for s in anatomy.structures if s.group == group and s.name != ARM_BONES]
     if not masks:
         return None
     result = masks[0].copy()

@@ -23,8 +23,10 @@ from .aorta import with_aorta
 from .body import Body, find_body
 from .canal import find_canal
 from .dense import find_dense
+from .faint_ribs import faint_ribs
 from .gas import find_gas
 from .labels import blood_groups, check_fit, check_frame, structures_from_labels
+from .landmarks import ARM_BONES
 from .marrow import filled
 from .morphology import bounding_box
 from .ribs import Rib, find_ribs, rib_numbers
@@ -77,15 +79,21 @@ def segment(
     step(0.2, "Finding lungs and gas")
     gas = find_gas(working, body)
     step(0.4, "Finding bone and contrast")
-    dense = find_dense(working, body)
+    patient = body | whole.arms_kji
+    dense = find_dense(working, patient)
     step(0.6, "Finding the spinal canal")
     canal = find_canal(working, dense.bone_kji, body)
     canal_kji = canal.mask_kji if canal is not None else np.zeros_like(body)
     step(0.7, "Filling bone, naming vessels")
+    if canal is not None:
+        lungs = gas.lung_left_kji | gas.lung_right_kji
+        ribs_kji = faint_ribs(dense.faint_kji, lungs, canal.center_ra_mm, working.geometry)
+        dense = replace(dense, bone_kji=dense.bone_kji | ribs_kji, calcified_kji=dense.calcified_kji & ~ribs_kji)
     air = gas.lung_left_kji | gas.lung_right_kji | gas.airway_kji | gas.other_kji
     spacing = working.geometry.spacing_mm[0]
-    bone = filled(dense.bone_kji | dense.metal_kji, canal_kji | dense.contrast_kji | air | ~body, spacing)
+    bone = filled(dense.bone_kji | dense.metal_kji, canal_kji | dense.contrast_kji | air | ~patient, spacing)
     bone &= ~canal_kji & ~dense.metal_kji & working.measured_kji
+    arm_bones, bone = bone & whole.arms_kji, bone & body
     vessels = find_vessels(working, dense, None if canal is None else canal.center_ra_mm)
     streaks = streak_zone(working, body, bone | dense.contrast_kji | air, dense.metal_kji)
     notes: list[str] = list(ct.warnings)
@@ -100,10 +108,14 @@ def segment(
         text = "Outside the scanner's field of view"
         found.append(computed("unmeasured", "unmeasured", ~working.measured_kji, text, "high", StructureRole.PASS))
     if whole.apart_kji.any():
-        text = "Solid, but apart from the body: table, pads, tubes, arms"
+        text = "Solid, but apart from the body: table, pads, tubes"
         found.append(computed("apart", "apart", whole.apart_kji, text, "medium", StructureRole.PASS))
+    if whole.arms_kji.any():
+        text = "Beside the trunk, with bone in its middle, joined to it by a narrow neck at most"
+        found.append(computed("arms", "arm", whole.arms_kji, text, "medium", StructureRole.PASS))
     for name, group, mask, method, confidence, absent in (
         ("bone", "bone", bone, "CT number, cortex, and what it encloses", "medium", "No bone was seen."),
+        (ARM_BONES, "bone", arm_bones, "CT number, cortex, and what it encloses, in an arm", "medium", ""),
         ("metal", "metal", dense.metal_kji, "CT number above all bone", "high", ""),
         ("calcified", "other", dense.calcified_kji, "Small, bright, away from bone: stone or plaque", "low", ""),
         ("lung_left", "lung", gas.lung_left_kji, "Air with blood in it, left", "high", ""),
@@ -163,7 +175,7 @@ def segment(
     step(0.8, "Adding imported structures")
     if labels is not None:
         imported, more = structures_from_labels(labels, working.geometry)
-        check_fit(imported, working.array_kji, labels.source)
+        check_fit(imported, working.array_kji, working.geometry, labels.source)
         notes.extend(more)
         found = _merged(found, imported)
     if canal is not None and not any(s.name.startswith("rib_") for s in found):
@@ -226,7 +238,8 @@ def _ribs(
             ", numbered from the vertebrae" if number else ", not numbered; counted from the feet"
         )
         confidence = "medium" if number else "low"
-        result.append(Structure(name, "rib", StructureRole.PASS, rib.mask_kji, "computed", text, confidence))
+        made = Structure(name, "rib", StructureRole.PASS, rib.mask_kji, "computed", text, confidence)
+        result.append(replace(made, center_ras_mm=rib.center_ras_mm, lower_edge_ras_mm=rib.lower_ras_mm))
     return result
 
 
@@ -237,15 +250,15 @@ _MARGIN_MM = 9.0
 
 
 def _cropped(ct: WorkingCt, body: Body) -> tuple[WorkingCt, Body]:
-    """The part of the working grid that holds the body: the rest is air and costs time and memory."""
-    box = bounding_box(body.body_kji, round(_MARGIN_MM / ct.geometry.spacing_mm[0]))
+    """The part of the working grid that holds the patient: the rest is air and costs time and memory."""
+    box = bounding_box(body.body_kji | body.arms_kji, round(_MARGIN_MM / ct.geometry.spacing_mm[0]))
     assert box is not None  # find_body refuses a picture without a body.
     k, j, i = box
     matrix = ct.geometry.ijk_to_ras.copy()
     matrix[:3, 3] = ct.geometry.ijk_to_ras_mm([i.start, j.start, k.start])[0]
     array = ct.array_kji[k, j, i].copy()
     geometry = VolumeGeometry((array.shape[0], array.shape[1], array.shape[2]), matrix)
-    inner = Body(body.body_kji[k, j, i].copy(), body.apart_kji[k, j, i].copy())
+    inner = Body(*(mask[k, j, i].copy() for mask in (body.body_kji, body.apart_kji, body.arms_kji)))
     return WorkingCt(array, ct.measured_kji[k, j, i].copy(), geometry), inner
 
 

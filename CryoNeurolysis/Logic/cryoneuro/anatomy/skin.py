@@ -29,8 +29,8 @@ def skin_entries(anatomy: Anatomy) -> SkinEntries:
 
     The surface where the body leaves the field of view, and the first and last slices, are no skin.
     """
-    unmeasured = tuple(s.mask_kji for s in anatomy.structures if s.group == "unmeasured")
-    made_from = (anatomy.body_kji, anatomy.tissue.labels_kji, *unmeasured)
+    no_skin = tuple(s.mask_kji for s in anatomy.structures if s.group in ("unmeasured", "arm"))
+    made_from = (anatomy.body_kji, anatomy.tissue.labels_kji, *no_skin)
     return _skins.get(made_from, anatomy.geometry.ijk_to_ras.tobytes(), lambda: _skin_entries(anatomy))
 
 
@@ -46,7 +46,8 @@ def _skin_entries(anatomy: Anatomy) -> SkinEntries:
     edge[:, :2] = edge[:, -2:] = True
     edge[:, :, :2] = edge[:, :, -2:] = True
     for structure in anatomy.structures:
-        if structure.group == "unmeasured":
+        if structure.group in ("unmeasured", "arm"):
+            # Where an arm lies against the trunk no needle comes in.
             edge |= dilate(structure.mask_kji, 2)
     surface &= ~edge
     kji = np.argwhere(surface)

@@ -51,7 +51,15 @@ def tissue_map(ct: WorkingCt, body_kji: Mask, structures: tuple[Structure, ...])
             labels[structure.mask_kji] = tissue("gas").label
         elif structure.group == "heart":
             labels[structure.mask_kji] = tissue("blood").label
-        elif name is not None and structure.group not in ("body", "other", "unmeasured", "apart", "streaks", "metal"):
+        elif name is not None and structure.group not in (
+            "body",
+            "other",
+            "unmeasured",
+            "apart",
+            "arm",
+            "streaks",
+            "metal",
+        ):
             labels[structure.mask_kji] = tissue(name).label
     labels[~body_kji] = 0
     return TissueMap(labels, _fat_percent(hu, labels))

@@ -36,6 +36,8 @@ class Structure:
         confirmed: a person has looked at it and agreed.
         diameter_mm: typical diameter where it acts as a heat sink, else None.
         flow_mm_s: mean speed of the blood in it where it is known, else None.
+        center_ras_mm: (N, 3) curve through its middle where it is long and thin, as a rib is; else None.
+        lower_edge_ras_mm: (N, 3) its lower edge at the same places, where nerve and vessels of a rib run.
     """
 
     name: str
@@ -48,9 +50,20 @@ class Structure:
     confirmed: bool = False
     diameter_mm: float | None = None
     flow_mm_s: float | None = None
+    # Cases that were saved without them keep their hash.
+    center_ras_mm: npt.NDArray[np.float64] | None = field(default=None, metadata={"hash_none": False})
+    lower_edge_ras_mm: npt.NDArray[np.float64] | None = field(default=None, metadata={"hash_none": False})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mask_kji", frozen_array(self.mask_kji, np.bool_, 3, f"mask of {self.name}"))
+        for name in ("center_ras_mm", "lower_edge_ras_mm"):
+            if getattr(self, name) is not None:
+                curve = frozen_array(getattr(self, name), np.float64, 2, f"{name} of {self.name}")
+                if curve.shape[1] != 3 or len(curve) < 2:
+                    raise AnatomyError(
+                        f"The curve of {self.name} needs two points or more in RAS mm, has {curve.shape}."
+                    )
+                object.__setattr__(self, name, curve)
         if not self.name or not self.group:
             raise AnatomyError("A structure needs a name and a group.")
         if self.origin not in ("computed", "imported", "drawn"):

@@ -13,6 +13,7 @@ _WORDS = {
     "path.tilt": ("the path leaves the axial plane too steeply", "degrees", "the tilt"),
     "path.entry_zone": ("the skin is not on the usual side", "degrees", "the entry zone"),
     "path.table": ("the path comes from the table's side", "degrees", "the angle to the table's side"),
+    "path.arms": ("an arm beside the trunk is in the way", "mm", "the distance to the arm"),
     "path.bore": ("the probe's rear end would touch the gantry bore", "mm", "the space to the bore"),
     "clearance.target_nerve": (
         "the shaft comes too close to the nerve itself",

@@ -11,8 +11,11 @@ from ..anatomy import skin_entries
 from ..knowledge import limits_for
 from ..knowledge import nerve as nerve_record
 from ..model import Anatomy, Limits, Nerve, Plan, PlannedProbe, PlanningError, ProbeModel, Protocol, Trajectory
+from .candidates import Candidates
 from .check import check_nerve, inside
 from .clearance import exact_clearances, nearest_on_surface
+from .explain import limit_words
+from .pose import pose_slack
 
 _ENTRY_OFF_SKIN_MM = 5.0
 
@@ -47,10 +50,7 @@ def manual_plan(
             "choose a longer probe or a nearer entry."
         )
     clearances = exact_clearances(anatomy, nerve, trajectory, 0.5 * probe.diameter_mm, limits, record)
-    tilt = float(np.rad2deg(np.arcsin(abs(trajectory.direction_ras[2]))))
-    notes = ["Path drawn by a person."]
-    if limits["path.tilt"].slack(tilt) < 0:
-        notes.append(f"It leaves the axial plane by {tilt:.0f} degrees, more than {limits['path.tilt'].stop:g}.")
+    notes = ["Path drawn by a person.", *_broken(anatomy, nerve, probe, limits, trajectory)]
     return Plan(
         nerve=nerve,
         probes=(PlannedProbe(probe, trajectory),),
@@ -60,6 +60,27 @@ def manual_plan(
         unknown=anatomy.unknown,
         explanation=tuple(notes),
     )
+
+
+def _broken(
+    anatomy: Anatomy, nerve: Nerve, probe: ProbeModel, limits: Limits, trajectory: Trajectory
+) -> tuple[str, ...]:
+    """A sentence for every limit of the pose that a drawn path breaks, and by how much."""
+    skin = skin_entries(anatomy)
+    nearest = int(np.argmin(np.linalg.norm(skin.points_ras_mm - trajectory.entry_ras_mm, axis=1)))
+    path = Candidates(
+        trajectory.entry_ras_mm[None],
+        trajectory.tip_ras_mm[None],
+        skin.normals_ras[nearest][None],
+        trajectory.direction_ras[None],
+        np.zeros(1),
+    )
+    said = []
+    for limit_id, slack in pose_slack(anatomy, nerve, nerve_record(nerve.target_id), probe, limits, path).items():
+        if slack[0] < 0:
+            words, unit, _ = limit_words(limit_id)
+            said.append(f"Beyond a limit: {words}, by {-slack[0]:.1f} {unit}.")
+    return tuple(said)
 
 
 def snapped(anatomy: Anatomy, place_ras_mm: npt.ArrayLike, to: str) -> npt.NDArray[np.float64]:

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..knowledge import NerveRecord, constant, tissues
-from ..knowledge.catalog import bore_radius_mm, probe_total_mm
 from ..model import (
     Anatomy,
     Cancelled,
@@ -21,9 +20,10 @@ from ..model import (
     Progress,
     VolumeGeometry,
 )
-from .candidates import Candidates, sector_axis
+from .candidates import Candidates
 from .clearance import avoided
 from .distance_maps import distance_map_mm
+from .pose import pose_slack
 from .rank import ranked
 
 CRITERIA = ("clearance", "length", "obliquity", "tilt", "nerve_angle", "centering", "tissue")
@@ -51,22 +51,7 @@ def sweep(
     path = tip - entry
     length = np.linalg.norm(path, axis=1)
     direction = path / length[:, None]
-    slack: dict[str, npt.NDArray[np.float64]] = {}
-    limit = limits["path.length"]
-    slack["path.length"] = np.minimum(limit.stop, probe.usable_shaft_mm) - length
-    skin_angle = _degrees(-np.einsum("ij,ij->i", direction, candidates.normal_ras))
-    slack["path.skin_angle"] = limits["path.skin_angle"].stop - skin_angle
-    tilt = np.rad2deg(np.arcsin(np.clip(np.abs(direction[:, 2]), 0, 1)))
-    slack["path.tilt"] = limits["path.tilt"].stop - tilt
-    box = np.argwhere(anatomy.body_kji.any(axis=0))
-    middle = anatomy.geometry.ijk_to_ras_mm([[*box.min(axis=0)[::-1], 0], [*box.max(axis=0)[::-1], 0]]).mean(axis=0)
-    axis = sector_axis(record.entry_side, float(nerve.points_ras_mm[:, 0].mean()), float(middle[0]))
-    if axis is not None:
-        slack["path.entry_zone"] = limits["path.entry_zone"].stop - _degrees(candidates.normal_ras @ axis)
-    rear = tip - direction * probe_total_mm(probe.id)
-    slack["path.bore"] = bore_radius_mm() - np.linalg.norm((rear - middle)[:, :2], axis=1) - limits["path.bore"].stop
-    if table_ras is not None:
-        slack["path.table"] = _degrees(-direction @ table_ras) - limits["path.table"].stop
+    slack = pose_slack(anatomy, nerve, record, probe, limits, candidates, table_ras)
     lookup = _lookup(anatomy, entry, tip)
     radius_mm = 0.5 * probe.diameter_mm
     nearest = _nearest_mm(anatomy, record, candidates, lookup, slack, limits, radius_mm, progress, cancelled)
@@ -85,8 +70,8 @@ def sweep(
         [
             1.0 - np.clip(margin, 0.0, 2.0) / 2.0,
             np.clip(length / probe.usable_shaft_mm, 0.0, 1.0),
-            np.clip(skin_angle / limits["path.skin_angle"].stop, 0.0, 1.0),
-            np.clip(tilt / limits["path.tilt"].stop, 0.0, 1.0),
+            _used(slack["path.skin_angle"], limits["path.skin_angle"].stop),
+            _used(slack["path.tilt"], limits["path.tilt"].stop),
             1.0 - alignment,
             np.clip(candidates.off_center_mm / (0.5 * probe.active_length_mm), 0.0, 1.0),
             _tissue_burden(anatomy, lookup),
@@ -178,8 +163,9 @@ def _tissue_burden(
     return result
 
 
-def _degrees(cosine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    result: npt.NDArray[np.float64] = np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
+def _used(slack: npt.NDArray[np.float64], stop: float) -> npt.NDArray[np.float64]:
+    """Share of a limit that is used up (N,), 0 to 1."""
+    result: npt.NDArray[np.float64] = np.clip((stop - slack) / stop, 0.0, 1.0)
     return result
 
 

@@ -118,6 +118,8 @@ def _read_anatomy(folder: Path, data: Any) -> Anatomy:
     for row in data["structures"]:
         values = {k: v for k, v in row.items() if k not in ("layer", "label")}
         values["role"] = StructureRole(values["role"])
+        for name in ("center_ras_mm", "lower_edge_ras_mm"):
+            values[name] = _optional(row, name)
         structures.append(Structure(mask_kji=layers[row["layer"]] == row["label"], **values))
     fat = folder / "fat_percent.nrrd"
     tissue = TissueMap(

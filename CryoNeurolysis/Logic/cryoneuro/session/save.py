@@ -98,7 +98,7 @@ def _keep_others(old: Path, scratch: Path, same_result: bool) -> None:
     """Take over what is not ours to write: files that a person put there, and pictures that still show this result."""
     for path in sorted(old.iterdir()):
         made_from_result = path.name in ("report", "scene.mrb")
-        numbered = path.name.startswith(("nerve_", "probe_")) and path.name.endswith(".mrk.json")
+        numbered = path.name.startswith(("nerve_", "probe_", "rib_")) and path.name.endswith(".mrk.json")
         if path.name in _OURS or numbered or (made_from_result and not same_result) or (scratch / path.name).exists():
             continue
         if path.is_dir():
@@ -153,6 +153,11 @@ def _write_parts(
         write_markup(
             folder / f"nerve_{number}.mrk.json", "Curve", nerve.name, nerve.points_ras_mm, labels, color("nerve")
         )
+    for structure in case.anatomy.structures if case.anatomy else ():
+        edge = structure.lower_edge_ras_mm
+        if edge is not None:
+            name, labels = f"{structure.name.replace('_', ' ')}, lower edge", [f"{n + 1}" for n in range(len(edge))]
+            write_markup(folder / f"{structure.name}.mrk.json", "Curve", name, edge, labels, color(structure.group))
     if case.plan is not None:
         (folder / "plan.json").write_text(
             json.dumps(to_json(case.plan), indent=1, ensure_ascii=False), encoding="utf-8"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +75,9 @@ def seen(shared: Path):
     return load
 
 
-@pytest.mark.parametrize(("name", "least"), [(CHEST, 0.95), (CTA, 0.95), (ABDOMEN, 0.93)])
+@pytest.mark.parametrize(("name", "least"), [(CHEST, 0.98), (CTA, 0.95), (ABDOMEN, 0.94)])
 def test_labeled_bone_lies_within_2_mm_of_ours(seen, name: str, least: float) -> None:
-    """The goal is 0.95; slices of 3 mm with a nail and a fatty sacrum reach 0.943."""
+    """The goal is 0.95; slices of 3 mm with a nail and a fatty sacrum reach 0.944."""
     case = seen(name)
     far = ndimage.distance_transform_edt(~case.group("bone")) * case.anatomy.geometry.spacing_mm[0]
     assert (far[case.of(*BONES)] <= 2.0).mean() > least
@@ -297,7 +297,7 @@ def test_bodies_are_counted_right(seen) -> None:
 @pytest.mark.parametrize(
     ("name", "level", "numbers"),
     [
-        (CHEST, ("T12", -255.0), {"left": {7, 8, 9, 10, 11, 12}, "right": {7, 8, 9, 10, 11}}),
+        (CHEST, ("T12", -255.0), {"left": {7, 8, 9, 10, 11, 12}, "right": {7, 8, 9, 10, 11, 12}}),
         (ABDOMEN, ("L1", 385.0), {"left": {12}, "right": {12}}),
     ],
 )
@@ -437,6 +437,41 @@ def test_medial_branch_lies_on_its_vertebra(seen, side: str, level: int) -> None
     middle = case.anatomy.geometry.ijk_to_ras_mm(np.argwhere(case.group("spinal_canal"))[:, ::-1])
     here = middle[np.abs(middle[:, 2] - points[:, 2].mean()) < 5.0].mean(axis=0)
     assert 12.0 < abs(points[:, 0].mean() - here[0]) < 42.0
+
+
+@pytest.mark.parametrize(("side", "level"), [("left", 3), ("left", 4), ("right", 2), ("right", 3), ("right", 4)])
+def test_medial_branch_is_found_from_one_named_vertebra(seen, side: str, level: int) -> None:
+    """Without any label but the name of one body; L1 lacks a neighbor, one process of L2 is not told from its rib."""
+    case = seen(ABDOMEN)
+    if "counted" not in _SEEN:
+        _SEEN["counted"] = replace(case, anatomy=segment(case.ct, level=("L1", 385.0)))
+    counted = propose_nerve(_SEEN["counted"].anatomy, "medial_branch", side, level)
+    labeled = propose_nerve(case.with_labels, "medial_branch", side, level)
+    off = np.linalg.norm(counted.points_ras_mm.mean(axis=0) - labeled.points_ras_mm.mean(axis=0))
+    assert off < 1.5 * counted.sigma_mm and counted.sigma_mm > labeled.sigma_mm
+
+
+@pytest.fixture(scope="module")
+def portal(shared: Path) -> Seen:
+    """An upper abdomen in the portal phase with both arms beside the trunk, 20 slices."""
+    folder = shared / "data" / "dicom"
+    return looked_at(
+        read_ct(folder / "ts_example_ct_dicom"), read_label_map(folder / "ts_example_ct_dicom_labels.nrrd")
+    )
+
+
+def test_arms_beside_a_trunk_are_told_from_it(portal: Seen) -> None:
+    arms = portal.group("arm")
+    humerus = portal.of("humerus_")
+    assert (arms & humerus).sum() > 0.98 * humerus.sum()
+    trunk = portal.of("rib_", "vertebrae_", "liver", "spleen")
+    assert not (arms & trunk).any() and (portal.anatomy.body_kji & trunk).sum() == trunk.sum()
+    bone = np.logical_or.reduce([s.mask_kji for s in portal.anatomy.structures if s.group == "bone"])
+    far = ndimage.distance_transform_edt(~bone) * portal.anatomy.geometry.spacing_mm[0]
+    assert (far[portal.of(*BONES, "humerus_")] <= 2.0).mean() > 0.98
+    skin = skin_entries(portal.anatomy).points_ras_mm
+    kji = np.rint(portal.anatomy.geometry.ras_to_ijk(skin)[:, ::-1]).astype(int)
+    assert not ndimage.binary_dilation(arms)[tuple(kji.T)].any()
 
 
 PELVIC = ("pudendal", "sciatic", "obturator", "lateral_femoral_cutaneous", "ganglion_impar", "superior_hypogastric")

@@ -207,6 +207,18 @@ def test_labels_of_another_place_are_refused(phantom: Phantom, phantom_anatomy: 
         structures_from_labels(LabelMap(phantom.labels_kji, away, phantom.names, "x"), phantom_anatomy.geometry)
 
 
+@pytest.mark.parametrize(
+    ("offset_mm", "words"), [((6.0, 0.0, 0.0), "mm toward the left"), ((0.0, -4.0, 6.0), "toward the front")]
+)
+def test_labels_that_lie_beside_the_ct_are_refused(phantom: Phantom, offset_mm, words: str) -> None:
+    matrix = phantom.ct.geometry.ijk_to_ras.copy()
+    matrix[:3, 3] += offset_mm
+    beside = VolumeGeometry(phantom.ct.geometry.shape_kji, matrix)
+    with pytest.raises(AnatomyError, match="beside the CT") as error:
+        segment(phantom.ct, LabelMap(phantom.labels_kji, beside, phantom.names, "x"), grid_mm=2.0)
+    assert words in str(error.value)
+
+
 def test_mirrored_labels_are_refused(phantom: Phantom) -> None:
     mirrored = np.ascontiguousarray(phantom.labels_kji[:, ::-1])
     with pytest.raises(AnatomyError, match="does not fit"):

@@ -67,19 +67,41 @@ def test_the_table_may_lie_on_any_side(phantom: Phantom, where: str) -> None:
     assert np.abs(np.hypot(side[:, 0] / 150, side[:, 1] / 105) - 1).max() < 0.04
 
 
-def test_an_arm_beside_the_trunk_is_no_skin_to_enter(phantom: Phantom) -> None:
+@pytest.mark.parametrize("middle_mm", [200.0, 184.0], ids=["apart", "touching"])
+def test_an_arm_beside_the_trunk_is_no_skin_to_enter(phantom: Phantom, middle_mm: float) -> None:
     ct = widened(phantom.ct, 45)
-    r, a, _ = coordinates(ct.geometry)
+    r, a, s = coordinates(ct.geometry)
     array = ct.array_kji.copy()
-    arm = np.hypot(r + 200.0, a) < 38.0
+    arm = (np.hypot(r + middle_mm, a) < 38.0) & (np.hypot(r / 150.0, a / 105.0) > 1.0) & (np.abs(s) < 78.0)
     array[arm] = 50
-    array[np.hypot(r + 200.0, a) < 12.0] = 700
+    bone = (np.hypot(r + middle_mm, a) < 12.0) & (np.abs(s) < 78.0)
+    array[bone] = 700
+    array[bone & (np.hypot(r + middle_mm, a) < 8.0) & (np.abs(s) < 72.0)] = -40
     anatomy = segment(CtVolume(array, ct.geometry), grid_mm=2.0)
     points = skin_entries(anatomy).points_ras_mm
+    # Where the arm lies against the trunk, its mask may hold a voxel or two of the trunk's skin.
     assert points[:, 0].min() > -155.0
     on_grid = label_on_grid(arm.astype(np.uint8), ct.geometry, anatomy.geometry) > 0
-    assert not (anatomy.body_kji & on_grid).any()
+    arms = anatomy.structure("arms").mask_kji
+    assert (arms & on_grid).sum() > 0.96 * on_grid.sum() and (anatomy.body_kji & on_grid).sum() < 0.03 * on_grid.sum()
+    assert not (arms & anatomy.body_kji).any()
+    r, a, s = coordinates(anatomy.geometry)
+    trunk = (np.hypot(r / 150.0, a / 105.0) < 0.95) & (np.abs(s) < 78.0)
+    assert (anatomy.body_kji & trunk).sum() == trunk.sum(), "nothing is taken from the trunk"
+    on_grid = label_on_grid(bone.astype(np.uint8), ct.geometry, anatomy.geometry) > 0
+    assert (anatomy.structure("arm_bones").mask_kji & on_grid).sum() > 0.9 * on_grid.sum()
     assert not (anatomy.structure("bone").mask_kji & on_grid).any()
+
+
+def test_a_fold_of_the_trunk_without_bone_is_no_arm(phantom: Phantom) -> None:
+    ct = widened(phantom.ct, 45)
+    r, a, s = coordinates(ct.geometry)
+    array = ct.array_kji.copy()
+    fold = (np.hypot(r + 184.0, a) < 38.0) & (np.hypot(r / 150.0, a / 105.0) > 1.0)
+    array[fold & (np.abs(s) < 78.0)] = -90
+    anatomy = segment(CtVolume(array, ct.geometry), grid_mm=2.0)
+    assert not anatomy.has_group("arm")
+    assert skin_entries(anatomy).points_ras_mm[:, 0].min() < -210.0
 
 
 def test_two_legs_are_both_the_body() -> None:

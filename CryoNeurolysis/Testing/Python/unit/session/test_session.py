@@ -239,3 +239,23 @@ def test_no_patient_name_in_the_case(saved: Path) -> None:
     text = (saved / "case.json").read_text()
     assert "PatientName" not in text and json.loads(text)["pseudonym"].startswith("case-")
     shutil.rmtree(saved)
+
+
+def test_curves_of_ribs_are_kept_and_written_as_markups(assessed_case: Case, tmp_path: Path) -> None:
+    assert assessed_case.anatomy is not None
+    ribs = [s for s in assessed_case.anatomy.structures if s.center_ras_mm is not None]
+    if not ribs:
+        edge = np.array([[0.0, 0.0, 0.0], [5.0, 1.0, -2.0]])
+        first = assessed_case.anatomy.structures[0]
+        rib = replace(first, name="rib_left_9", group="rib", center_ras_mm=edge + 5.0, lower_edge_ras_mm=edge)
+        anatomy = replace(assessed_case.anatomy, structures=(*assessed_case.anatomy.structures, rib))
+        assessed_case, ribs = replace(assessed_case, anatomy=anatomy), [rib]
+    save_case(assessed_case, tmp_path / "case")
+    loaded, _ = load_case(tmp_path / "case")
+    assert loaded.anatomy is not None
+    for rib in ribs:
+        again = loaded.anatomy.structure(rib.name)
+        assert np.array_equal(again.center_ras_mm, rib.center_ras_mm)
+        assert np.array_equal(again.lower_edge_ras_mm, rib.lower_edge_ras_mm)
+        markup = json.loads((tmp_path / "case" / f"{rib.name}.mrk.json").read_text(encoding="utf-8"))["markups"][0]
+        assert markup["type"] == "Curve" and len(markup["controlPoints"]) == len(rib.lower_edge_ras_mm)
