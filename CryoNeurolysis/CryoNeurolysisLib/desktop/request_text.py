@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 from cryoneuro.model import content_hash
-from cryoneuro.pipeline import Request, points_of
 
 
-def requestOf(parameters: Any) -> Request:
+def requestOf(parameters: Any) -> Any:
     """The request that the parameter node stands for."""
+    # The engine is loaded by the first job, not by opening the panel.
+    from cryoneuro.pipeline import Request, points_of
+
     course = json.loads(parameters.coursePoints) if parameters.coursePoints else None
     path = json.loads(parameters.pathPoints) if parameters.pathPoints else None
     return Request(
@@ -18,6 +20,7 @@ def requestOf(parameters: Any) -> Request:
         side=parameters.side,
         level=parameters.level or None,
         points_ras_mm=points_of(course) if course else None,
+        follow=bool(course and parameters.followFat),
         accepted=parameters.courseAccepted,
         entry_ras_mm=points_of(path)[0] if path else None,
         tip_ras_mm=points_of(path)[1] if path else None,
@@ -32,15 +35,14 @@ def requestOf(parameters: Any) -> Request:
 def segmentationKey(parameters: Any) -> str:
     """What the anatomy was made from."""
     organs = parameters.organs
-    ct = parameters.inputVolume
-    return content_hash(
-        ("" if ct is None else ct.GetID(), "" if organs is None else organs.GetID(), parameters.position)
-    )
+    # The choices are kept for each CT, so the CT itself takes no part.
+    return content_hash(("" if organs is None else organs.GetID(), parameters.edits, parameters.position))
 
 
 def courseKey(parameters: Any) -> str:
     """What the course was made for."""
-    wanted = (parameters.target, parameters.side, parameters.level, parameters.coursePoints)
+    drawn = (parameters.coursePoints, parameters.followFat) if parameters.coursePoints else ("", False)
+    wanted = (parameters.target, parameters.side, parameters.level, *drawn)
     return content_hash((segmentationKey(parameters), *wanted))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
 import time
@@ -14,6 +15,31 @@ _POLL_MS = 10
 _YIELD_S = 0.03
 """Slicer's event loop keeps Python's lock while it waits, so a thread would get it only for moments. Sleeping here, on the
 main thread, hands the lock over; 30 of 40 ms make the job run at nearly full speed and leave 25 interface updates a second."""
+
+_DELIVER_S = 0.005
+_COLLECT_S = 2.0
+
+_holders = 0
+_holding = threading.Lock()
+
+
+def _hold() -> None:
+    """Python's collector may run in any thread and take nodes and widgets apart there, which must happen on the main thread.
+
+    So it rests while a job runs; poll() collects instead.
+    """
+    global _holders
+    with _holding:
+        _holders += 1
+        gc.disable()
+
+
+def _release() -> None:
+    global _holders
+    with _holding:
+        _holders -= 1
+        if not _holders:
+            gc.enable()
 
 
 class BackgroundJob:
@@ -32,6 +58,7 @@ class BackgroundJob:
         self._onProgress: Progress | None = None
         self._onDone: Callable[[Any], None] | None = None
         self._onError: Callable[[BaseException], None] | None = None
+        self._collected = 0.0
         timer.setInterval(_POLL_MS)
         timer.timeout.connect(self.poll)
 
@@ -62,7 +89,10 @@ class BackgroundJob:
                 news.put(("error", error))
             else:
                 news.put(("done", result))
+            finally:
+                _release()
 
+        _hold()
         self._thread = threading.Thread(target=run, name="cryoneuro-job", daemon=True)
         self._latest = self._thread
         self._thread.start()
@@ -89,17 +119,30 @@ class BackgroundJob:
         """Deliver what the job has said since the last time, and let it run."""
         if self._thread is not None and self._thread.is_alive():
             time.sleep(_YIELD_S)
+            if time.monotonic() - self._collected > _COLLECT_S:
+                gc.collect(1)
+                self._collected = time.monotonic()
+        latest, end = None, time.monotonic() + _DELIVER_S
         while self._thread is not None:
             try:
                 kind, value = self._news.get_nowait()
             except queue.Empty:
-                return
+                break
             if kind == "progress":
-                if self._onProgress is not None:
-                    self._onProgress(*value)
+                # Only the last word counts; a job that says more than can be shown must not hold the interface up.
+                latest = value
+                if time.monotonic() > end:
+                    break
                 continue
             self._thread = None
             self._timer.stop()
+            self._tell(latest)
             callback = self._onDone if kind == "done" else self._onError
             if callback is not None:
                 callback(value)
+            return
+        self._tell(latest)
+
+    def _tell(self, latest: Any) -> None:
+        if latest is not None and self._onProgress is not None:
+            self._onProgress(*latest)

@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 from cryoneuro.knowledge import color
-from cryoneuro.model import Anatomy, Case
-from scipy import ndimage
+from cryoneuro.model import Case
 
-from .convert import isosurface, tube
+from .convert import tube, vtkMatrix
 from .isotherms import bandNodes, isothermNodes
-from .nodes import ctNode, modelNode, nerveNode, segmentationNode, trajectoryNode, volumeNode
+from .nodes import ctNode, modelNode, nerveNode, segmentationNode, trajectoryNode
+from .prepared import Prepared, prepareCase
 
 OWNER = "CryoNeurolysis.Case"
 """Attribute of every node that belongs to a case; the case that is saved with a scene makes them anew."""
-_CONTEXT_MM = 80.0
-_CONTEXT_GROUPS = ("bone", "aorta", "vessel", "kidney", "lung")
 _CONTEXT_OPACITY = {"lung": 0.1, "kidney": 0.35, "bone": 0.55, "aorta": 0.6, "vessel": 0.6}
 
 
@@ -37,6 +35,7 @@ class CaseNodes:
     skin: Any = None
     owns_ct: bool = True
     folder_item: int = 0
+    shown: Prepared | None = None
 
     def everything(self) -> list[Any]:
         """All nodes that exist."""
@@ -45,85 +44,119 @@ class CaseNodes:
         return [node for node in found if node is not None]
 
 
-def buildCase(scene: Any, case: Case, ct: Any = None) -> CaseNodes:
-    """Make the nodes of a case.
+def buildCase(scene: Any, case: Case, ct: Any = None, prepared: Prepared | None = None) -> CaseNodes:
+    """Make the nodes of a case (main thread).
 
     Args:
         ct: the volume node that holds the CT already, as in desktop Slicer; made here when None.
+        prepared: what takes time, made already by prepareCase; made here when None.
     """
     nodes = CaseNodes(ct if ct is not None else ctNode(scene, case.ct), owns_ct=ct is None)
-    if case.anatomy is not None:
-        nodes.segmentation = segmentationNode(scene, case.anatomy, nodes.ct)
-        nodes.nerves = [nerveNode(scene, nerve) for nerve in case.anatomy.nerves]
-    if case.plan is not None:
-        _addPlan(scene, case, nodes)
-    if case.thermal is not None:
-        nodes.isotherms = isothermNodes(scene, case.thermal.coldest_c, case.thermal.geometry)
-        ensemble = case.assessment.ensemble if case.assessment is not None else None
-        nodes.bands = bandNodes(scene, case.thermal, doubt=ensemble)
-        nodes.coldest = volumeNode(scene, "Coldest temperature, C", case.thermal.coldest_c, case.thermal.geometry)
-        nodes.coldest.GetDisplayNode().SetAutoWindowLevel(False)
-        nodes.coldest.GetDisplayNode().SetWindowLevelMinMax(-80.0, 37.0)
-    _file(scene, case, nodes)
-    return nodes
-
-
-def _addPlan(scene: Any, case: Case, nodes: CaseNodes) -> None:
-    assert case.plan is not None
-    for number, planned in enumerate(case.plan.probes, start=1):
-        path = planned.trajectory
-        nodes.trajectories.append(trajectoryNode(scene, f"Probe {number} path", path))
-        radius = 0.5 * planned.probe.diameter_mm
-        shaft = tube(np.stack([path.entry_ras_mm, path.tip_ras_mm]), radius)
-        nodes.shafts.append(modelNode(scene, f"Probe {number} shaft", shaft, color("trajectory"), 1.0, 2))
-        # A shaft rarely lies in a slice; its shadow on every slice shows where the path goes.
-        nodes.shafts[-1].GetDisplayNode().SetSliceDisplayModeToProjection()
-        cold = tube(planned.cold_ends_ras_mm, 1.15 * radius)
-        nodes.shafts.append(modelNode(scene, f"Probe {number} cold part", cold, color("probe_active"), 1.0, 2))
-    nerve = tube(case.plan.nerve.points_ras_mm, case.plan.nerve.radius_mm)
-    nodes.shafts.append(modelNode(scene, "Nerve, assumed thickness", nerve, color("nerve"), 1.0, 2))
-    if case.anatomy is not None:
-        nodes.context = _context(scene, case.anatomy, case.plan.nerve.points_ras_mm.mean(axis=0))
-
-
-def _context(scene: Any, anatomy: Anatomy, center_ras_mm: np.ndarray) -> list[Any]:
-    """Surfaces of what lies round the target, for the 3D view: cut to a box, lightly smoothed."""
-    geometry = anatomy.geometry
-    n = np.array(geometry.shape_kji[::-1])
-    reach = _CONTEXT_MM / geometry.spacing_mm[0]
-    center = geometry.ras_to_ijk(center_ras_mm)[0]
-    low = np.clip(np.floor(center - reach).astype(int), 0, n - 1)
-    high = np.clip(np.ceil(center + reach).astype(int) + 1, 1, n)
-    matrix = geometry.ijk_to_ras.copy()
-    matrix[:3, 3] = geometry.ijk_to_ras_mm(low - 1)[0]
-    made = []
-    for group in _CONTEXT_GROUPS:
-        masks = [
-            s.mask_kji[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-            for s in anatomy.structures
-            if s.group == group
-        ]
-        if not masks or not any(m.any() for m in masks):
-            continue
-        solid = np.pad(np.logical_or.reduce(masks).astype(np.float32), 1)
-        smooth = ndimage.gaussian_filter(solid, 0.7)
-        box = type(geometry)((solid.shape[0], solid.shape[1], solid.shape[2]), matrix)
-        surface = isosurface(smooth, box, 0.5)
-        opacity = _CONTEXT_OPACITY.get(group, 1.0)
-        name = f"{group.replace('_', ' ').capitalize()} near the target"
-        made.append(modelNode(scene, name, surface, color(group), opacity, in_slices=False))
-    return made
-
-
-def _file(scene: Any, case: Case, nodes: CaseNodes) -> None:
-    """Put every node under one folder of the subject hierarchy."""
     hierarchy = scene.GetSubjectHierarchyNode()
     if hierarchy is not None:
         nodes.folder_item = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), f"CryoNeurolysis {case.pseudonym}")
+    if nodes.owns_ct:
+        # A CT that was there belongs to its patient and study.
+        fileNode(scene, nodes, nodes.ct, case.pseudonym)
+    updateCase(scene, nodes, case, prepared or prepareCase(case))
+    return nodes
+
+
+def updateCase(scene: Any, nodes: CaseNodes, case: Case, prepared: Prepared) -> None:
+    """Bring the nodes to another state of the case (main thread); what has not changed stays, with how it is shown.
+
+    Args:
+        prepared: made by prepareCase from this case.
+    """
+    old = nodes.shown
+    before = [node for node in nodes.everything() if node.GetScene() is not None]
+    if old is None or old.layers is not prepared.layers or _isGone(nodes.segmentation):
+        _drop(scene, [nodes.segmentation])
+        nodes.segmentation = None
+        if case.anatomy is not None:
+            nodes.segmentation = segmentationNode(scene, case.anatomy, nodes.ct, prepared.layers)
+    _drop(scene, [*nodes.nerves, *nodes.trajectories, *nodes.shafts])
+    nerves = case.anatomy.nerves if case.anatomy is not None else ()
+    nodes.nerves = [nerveNode(scene, nerve) for nerve in nerves]
+    nodes.trajectories, nodes.shafts = _planNodes(scene, case)
+    if old is None or old.context is not prepared.context or any(_isGone(n) for n in nodes.context):
+        _drop(scene, nodes.context)
+        nodes.context = [
+            modelNode(
+                scene,
+                f"{group.replace('_', ' ').capitalize()} near the target",
+                surface,
+                color(group),
+                _CONTEXT_OPACITY.get(group, 1.0),
+                in_slices=False,
+            )
+            for group, surface in prepared.context
+        ]
+    ice = [*nodes.isotherms.values(), *nodes.bands, *([nodes.coldest] if nodes.coldest is not None else [])]
+    if old is None or old.isotherms is not prepared.isotherms or any(_isGone(n) for n in ice):
+        _drop(scene, ice)
+        _addIce(scene, nodes, case, prepared)
+    nodes.shown = prepared
     for node in nodes.everything():
-        if node is nodes.ct and not nodes.owns_ct:
-            continue  # it belongs to its patient and study
-        fileNode(scene, nodes, node, case.pseudonym)
+        if node not in before and not (node is nodes.ct and not nodes.owns_ct):
+            fileNode(scene, nodes, node, case.pseudonym)
+
+
+def _isGone(node: Any) -> bool:
+    """Whether somebody has taken the node out of the scene."""
+    return node is None or node.GetScene() is None
+
+
+def _drop(scene: Any, found: list[Any]) -> None:
+    for node in found:
+        if not _isGone(node):
+            removeNode(scene, node)
+
+
+def _planNodes(scene: Any, case: Case) -> tuple[list[Any], list[Any]]:
+    """Lines of the paths, and shafts, cold parts and the nerve as models."""
+    trajectories: list[Any] = []
+    shafts: list[Any] = []
+    if case.plan is None:
+        return trajectories, shafts
+    for number, planned in enumerate(case.plan.probes, start=1):
+        path = planned.trajectory
+        trajectories.append(trajectoryNode(scene, f"Probe {number} path", path))
+        radius = 0.5 * planned.probe.diameter_mm
+        shaft = tube(np.stack([path.entry_ras_mm, path.tip_ras_mm]), radius)
+        shafts.append(modelNode(scene, f"Probe {number} shaft", shaft, color("trajectory"), 1.0, 2))
+        # A shaft rarely lies in a slice; its shadow on every slice shows where the path goes.
+        shafts[-1].GetDisplayNode().SetSliceDisplayModeToProjection()
+        cold = tube(planned.cold_ends_ras_mm, 1.15 * radius)
+        shafts.append(modelNode(scene, f"Probe {number} cold part", cold, color("probe_active"), 1.0, 2))
+    nerve = tube(case.plan.nerve.points_ras_mm, case.plan.nerve.radius_mm)
+    shafts.append(modelNode(scene, "Nerve, assumed thickness", nerve, color("nerve"), 1.0, 2))
+    return trajectories, shafts
+
+
+def movePath(nodes: CaseNodes, case: Case) -> None:
+    """Let shaft and cold part of the first probe follow a path that is being dragged (main thread)."""
+    if case.plan is None or len(nodes.shafts) < 2:
+        return
+    planned = case.plan.probes[0]
+    path, radius = planned.trajectory, 0.5 * planned.probe.diameter_mm
+    nodes.shafts[0].SetAndObservePolyData(tube(np.stack([path.entry_ras_mm, path.tip_ras_mm]), radius))
+    nodes.shafts[1].SetAndObservePolyData(tube(planned.cold_ends_ras_mm, 1.15 * radius))
+
+
+def _addIce(scene: Any, nodes: CaseNodes, case: Case, prepared: Prepared) -> None:
+    nodes.isotherms, nodes.bands, nodes.coldest = {}, [], None
+    if case.thermal is None or prepared.isotherms is None:
+        return
+    nodes.isotherms = isothermNodes(scene, prepared.isotherms)
+    nodes.bands = bandNodes(scene, prepared.bands)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Coldest temperature, C")
+    node.SetAndObserveImageData(prepared.coldest)
+    node.SetIJKToRASMatrix(vtkMatrix(case.thermal.geometry.ijk_to_ras))
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAutoWindowLevel(False)
+    node.GetDisplayNode().SetWindowLevelMinMax(-80.0, 37.0)
+    nodes.coldest = node
 
 
 def removeCase(scene: Any, nodes: CaseNodes) -> None:
@@ -163,10 +196,16 @@ def fileNode(scene: Any, nodes: CaseNodes, node: Any, owner: str) -> None:
         hierarchy.CreateItem(nodes.folder_item, node)
 
 
-def removeLeftovers(scene: Any, ct: Any) -> None:
-    """Take out what an earlier session of the program has left in a scene that was saved and opened; the CT stays."""
+def removeLeftovers(scene: Any, ct: Any, owner: str = "") -> None:
+    """Take out what an earlier session of the program has left in a scene that was saved and opened; the CT stays.
+
+    Args:
+        owner: only what belongs to this case; empty for every case.
+    """
     marked = [scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes())]
-    marked = [node for node in marked if node.GetAttribute(OWNER) and node is not ct]
+    marked = [
+        n for n in marked if n.GetAttribute(OWNER) and n is not ct and (not owner or n.GetAttribute(OWNER) == owner)
+    ]
     found = CaseNodes(ct, context=marked, owns_ct=False)
     hierarchy = scene.GetSubjectHierarchyNode()
     if hierarchy is not None and marked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,55 +18,72 @@ SHOWN_C = (0.0, -20.0, -40.0)
 _OPACITY = {0.0: 0.25, -20.0: 0.4, -40.0: 0.6}
 
 
+@dataclass(frozen=True, eq=False)
+class Band:
+    """One outline of where an isotherm may lie as well."""
+
+    name: str
+    isotherm_c: float
+    surface: Any
+
+
 def isothermColor(isotherm_c: float) -> tuple[float, float, float]:
     """Color of an isotherm, from the data."""
     return color(f"isotherm_{isotherm_c:g}")
 
 
-def isothermNodes(scene: Any, field_kji: np.ndarray, geometry: VolumeGeometry) -> dict[float, Any]:
-    """A model for each shown isotherm of a temperature field; its surface is empty where it is not reached."""
-    nodes = {}
-    for isotherm in SHOWN_C:
-        surface = isosurface(field_kji, geometry, isotherm)
-        nodes[isotherm] = modelNode(
-            scene, f"Isotherm {isotherm:g} C", surface, isothermColor(isotherm), _OPACITY[isotherm], 3
-        )
-    return nodes
+def isothermSurfaces(field_kji: np.ndarray, geometry: VolumeGeometry) -> dict[float, Any]:
+    """The surface of each shown isotherm of a temperature field (any thread); empty where it is not reached."""
+    return {isotherm: isosurface(field_kji, geometry, isotherm) for isotherm in SHOWN_C}
+
+
+def isothermNodes(scene: Any, surfaces: dict[float, Any]) -> dict[float, Any]:
+    """A model for each isotherm."""
+    return {
+        isotherm: modelNode(scene, f"Isotherm {isotherm:g} C", surface, isothermColor(isotherm), _OPACITY[isotherm], 3)
+        for isotherm, surface in surfaces.items()
+    }
 
 
 def updateIsotherms(nodes: dict[float, Any], field_kji: np.ndarray, geometry: VolumeGeometry) -> None:
-    """Give existing isotherm models the surfaces of another time."""
+    """Give existing isotherm models the surfaces of another time; one that was removed by hand is left out."""
     for isotherm, node in nodes.items():
-        node.SetAndObservePolyData(isosurface(field_kji, geometry, isotherm))
+        if node.GetScene() is not None:
+            node.SetAndObservePolyData(isosurface(field_kji, geometry, isotherm))
 
 
-def bandNodes(scene: Any, run: ThermalRun, isotherm_c: float = -20.0, doubt: Doubt | None = None) -> list[Any]:
-    """Where the isotherm may lie as well: two thin outlines.
+def bands(run: ThermalRun, isotherm_c: float = -20.0, doubt: Doubt | None = None) -> tuple[Band, ...]:
+    """Where the isotherm may lie as well: two thin outlines (any thread).
 
     From a sample of runs they enclose what is that cold in 84 and in 16 of a hundred; without one they lie one sigma of
     model and targeting nearer and farther.
     """
     if doubt is not None and doubt.probability is not None and doubt.geometry is not None:
-        nodes = []
         chance = doubt.probability[doubt.isotherms_c.index(isotherm_c)]
-        for level, word in ((0.84, "at least"), (0.16, "at most")):
-            surface = isosurface(1.0 - chance, doubt.geometry, 1.0 - level)
-            if surface.GetNumberOfPoints():
-                name = f"Isotherm {isotherm_c:g} C, {word}"
-                nodes.append(modelNode(scene, name, surface, isothermColor(isotherm_c), 0.15, 1, in_3d=False))
-        return nodes
-    cold = run.coldest_c <= isotherm_c
-    if not cold.any():
-        return []
-    spacing = run.geometry.spacing_mm[0]
-    distance = ndimage.distance_transform_edt(~cold) - ndimage.distance_transform_edt(cold)
-    distance = (distance - np.sign(distance) * 0.5) * spacing
-    band = neighbor_band_mm()
-    nodes = []
-    for sign, word in ((-1.0, "at least"), (1.0, "at most")):
-        surface = isosurface(distance.astype(np.float32), run.geometry, sign * band)
-        if not surface.GetNumberOfPoints():
-            continue  # thinner than the band: at least nowhere
-        name = f"Isotherm {isotherm_c:g} C, {word}"
-        nodes.append(modelNode(scene, name, surface, isothermColor(isotherm_c), 0.15, 1, in_3d=False))
-    return nodes
+        found = [
+            (isosurface(1.0 - chance, doubt.geometry, 1.0 - level), word)
+            for level, word in ((0.84, "at least"), (0.16, "at most"))
+        ]
+    else:
+        cold = run.coldest_c <= isotherm_c
+        if not cold.any():
+            return ()
+        spacing = run.geometry.spacing_mm[0]
+        distance = ndimage.distance_transform_edt(~cold) - ndimage.distance_transform_edt(cold)
+        distance = ((distance - np.sign(distance) * 0.5) * spacing).astype(np.float32)
+        band = neighbor_band_mm()
+        # Thinner than the band: at least nowhere.
+        found = [
+            (isosurface(distance, run.geometry, sign * band), word)
+            for sign, word in ((-1.0, "at least"), (1.0, "at most"))
+        ]
+    return tuple(
+        Band(f"Isotherm {isotherm_c:g} C, {word}", isotherm_c, surface)
+        for surface, word in found
+        if surface.GetNumberOfPoints()
+    )
+
+
+def bandNodes(scene: Any, found: tuple[Band, ...]) -> list[Any]:
+    """A model for each outline, in the slices only."""
+    return [modelNode(scene, b.name, b.surface, isothermColor(b.isotherm_c), 0.15, 1, in_3d=False) for b in found]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import slicer
 import vtk
 from cryoneuro.knowledge import color
-from cryoneuro.model import Anatomy, CtVolume, Nerve, StructureRole, Trajectory, VolumeGeometry
-from cryoneuro.session.segmentation import layers_of
+from cryoneuro.model import Anatomy, CtVolume, Nerve, Structure, StructureRole, Trajectory, VolumeGeometry
+from cryoneuro.session.segmentation import Place, layers_of
 
 from .convert import imageData, vtkMatrix
 
@@ -35,30 +36,49 @@ def ctNode(scene: Any, ct: CtVolume) -> Any:
     return node
 
 
-def segmentationNode(scene: Any, anatomy: Anatomy, reference: Any) -> Any:
-    """Every structure as a segment, outlined in the slices; what was not measured is left out."""
+@dataclass(frozen=True, eq=False)
+class SegmentLayers:
+    """Structures as few label images that hold them all, ready to be put into a segmentation."""
+
+    structures: tuple[Structure, ...]
+    images: tuple[Any, ...]
+    places: tuple[Place, ...]
+
+
+def segmentLayers(anatomy: Anatomy) -> SegmentLayers:
+    """The images of a segmentation (any thread); what was not measured is left out."""
+    structures = tuple(s for s in anatomy.structures if s.group != "unmeasured")
+    layers, places = layers_of(structures)
+    images = []
+    for layer in layers:
+        image = slicer.vtkOrientedImageData()
+        image.DeepCopy(imageData(layer))
+        image.SetImageToWorldMatrix(vtkMatrix(anatomy.geometry.ijk_to_ras))
+        images.append(image)
+    return SegmentLayers(structures, tuple(images), tuple(places))
+
+
+def segmentationNode(scene: Any, anatomy: Anatomy, reference: Any, layers: SegmentLayers | None = None) -> Any:
+    """Every structure as a segment, outlined in the slices; what was not measured is left out.
+
+    Args:
+        layers: made already by segmentLayers; made here when None.
+    """
+    layers = layers or segmentLayers(anatomy)
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Anatomy")
     node.CreateDefaultDisplayNodes()
     # The CT is named as the reference, but the segments keep the anatomy's own grid: saving would otherwise bring every
     # one of them to the finer grid of the CT, a third of a second each.
     node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), reference.GetID())
-    structures = [s for s in anatomy.structures if s.group != "unmeasured"]
-    layers, places = layers_of(structures)
-    shared = []
-    for layer in layers:
-        image = slicer.vtkOrientedImageData()
-        image.DeepCopy(imageData(layer))
-        image.SetImageToWorldMatrix(vtkMatrix(anatomy.geometry.ijk_to_ras))
-        shared.append(image)
     representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     segmentation = node.GetSegmentation()
     segmentation.SetSourceRepresentationName(representation)
-    for structure, place in zip(structures, places, strict=True):
+    for structure, place in zip(layers.structures, layers.places, strict=True):
         segment = slicer.vtkSegment()
         segment.SetName(structure.name.replace("_", " "))
         segment.SetColor(*color(structure.group))
         segment.SetLabelValue(place.label)
-        segment.AddRepresentation(representation, shared[place.layer])
+        segment.AddRepresentation(representation, layers.images[place.layer])
         segmentation.AddSegment(segment, structure.name)
     display = node.GetDisplayNode()
     display.SetVisibility2DFill(False)
@@ -66,7 +86,7 @@ def segmentationNode(scene: Any, anatomy: Anatomy, reference: Any) -> Any:
     display.SetSliceIntersectionThickness(1)
     display.SetVisibility3D(False)
     # What a path may pass needs no outline; it would only cover what matters.
-    for structure in structures:
+    for structure in layers.structures:
         if structure.role is StructureRole.PASS:
             display.SetSegmentVisibility(structure.name, False)
     return node
@@ -132,3 +152,16 @@ def trajectoryNode(scene: Any, name: str, trajectory: Trajectory) -> Any:
     """A path as a line from entry to tip."""
     ends = np.stack([trajectory.entry_ras_mm, trajectory.tip_ras_mm])
     return _markup(scene, "vtkMRMLMarkupsLineNode", name, ends, color("trajectory"))
+
+
+def otherPathNode(scene: Any, number: int, trajectory: Trajectory) -> Any:
+    """A path that could be taken instead, with its number at the entry."""
+    ends = np.stack([trajectory.entry_ras_mm, trajectory.tip_ras_mm])
+    node = _markup(scene, "vtkMRMLMarkupsLineNode", f"Path {number}", ends, color("other"))
+    display = node.GetDisplayNode()
+    display.SetLineDiameter(0.5)
+    node.SetNthControlPointLabel(0, f"{number}")
+    node.SetNthControlPointLabel(1, "")
+    display.SetPointLabelsVisibility(True)
+    display.SetTextScale(3.0)
+    return node

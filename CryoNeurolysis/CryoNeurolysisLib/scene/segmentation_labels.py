@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,37 @@ from cryoneuro.model import ImageError, VolumeGeometry
 from .convert import arrayOf
 
 
-def labelsFromSegmentation(node: Any) -> LabelMap | None:
-    """Every segment of a segmentation node under its name; None for no node or one without segments.
+@dataclass(frozen=True, eq=False)
+class LabelSource:
+    """Segments of a segmentation node at one moment: cheap to take on the main thread, read in any.
 
-    Segments that overlap each keep all their voxels. Every segment comes on the grid it is stored on.
+    Attributes:
+        segments: image, label value and name of each.
+    """
+
+    name: str
+    segments: tuple[tuple[Any, int, str], ...]
+
+    def read(self) -> LabelMap:
+        """Every segment under its name, on the grid it is stored on; segments that overlap each keep all their voxels.
+
+        Raises:
+            ImageError: no segment has any voxel.
+        """
+        maps = []
+        for image, value, name in self.segments:
+            array = arrayOf(image) == value
+            if array.any():
+                maps.append(LabelMap(array.astype(np.uint8), _geometry(image), {1: name}, self.name))
+        if not maps:
+            raise ImageError(
+                f"{self.name} has no voxels in any segment; create its binary labelmap (Segmentations module) or draw in it."
+            )
+        return replace(maps[0], further=tuple(maps[1:]))
+
+
+def labelSource(node: Any) -> LabelSource | None:
+    """What a segmentation node holds now (main thread); None for no node or one without segments.
 
     Raises:
         ImageError: the segmentation lies under a transform, or has no voxels (surfaces only).
@@ -31,21 +58,27 @@ def labelsFromSegmentation(node: Any) -> LabelMap | None:
             "so that it lies where the CT lies."
         )
     representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    maps = []
+    found = []
     for number in range(segmentation.GetNumberOfSegments()):
         segment = segmentation.GetNthSegment(number)
         image = segment.GetRepresentation(representation)
-        if image is None or image.GetPointData().GetScalars() is None:
-            continue
-        array = arrayOf(image) == segment.GetLabelValue()
-        if array.any():
-            name = segment.GetName() or f"segment {number + 1}"
-            maps.append(LabelMap(array.astype(np.uint8), _geometry(image), {1: name}, node.GetName()))
-    if not maps:
+        if image is not None and image.GetPointData().GetScalars() is not None:
+            found.append((image, segment.GetLabelValue(), segment.GetName() or f"segment {number + 1}"))
+    if not found:
         raise ImageError(
             f"{node.GetName()} has no voxels in any segment; create its binary labelmap (Segmentations module) or draw in it."
         )
-    return replace(maps[0], further=tuple(maps[1:]))
+    return LabelSource(node.GetName(), tuple(found))
+
+
+def labelsFromSegmentation(node: Any) -> LabelMap | None:
+    """Every segment of a segmentation node under its name; None for no node or one without segments.
+
+    Raises:
+        ImageError: see labelSource and LabelSource.read.
+    """
+    source = labelSource(node)
+    return None if source is None else source.read()
 
 
 def _geometry(image: Any) -> VolumeGeometry:

@@ -20,19 +20,20 @@ _REACH_MM = 6.0
 _SHADES = 10
 
 
-def skinMapNode(scene: Any, anatomy: Anatomy, found: CandidateSet) -> Any:
-    """A model of the skin where paths were tried: light where a good path begins, dark a poor one, gray where none holds."""
+def skinMapSurface(anatomy: Anatomy, found: CandidateSet) -> Any:
+    """The skin where paths were tried, colored (any thread): light where a good path begins, dark a poor one, gray none."""
     places = skin_map(found)
     surface = isosurface(anatomy.body_kji, anatomy.geometry, 0.5)
     tree = cKDTree(places.entry_ras_mm)
-    distance, nearest = tree.query(vtk_to_numpy(surface.GetPoints().GetData()))
-    cost = places.cost[nearest]
-    open_to = np.isfinite(cost) & (distance <= _REACH_MM)
+    distance, nearest = tree.query(vtk_to_numpy(surface.GetPoints().GetData()), distance_upper_bound=_REACH_MM)
+    seen = np.isfinite(distance)
+    cost = places.cost[np.where(seen, nearest, 0)]
+    open_to = np.isfinite(cost) & seen
     shade = np.zeros(len(cost), np.float32)
     if open_to.any():
         low, high = np.nanmin(places.cost), np.nanmax(places.cost)
         shade[open_to] = 1.0 + (_SHADES - 1) * (cost[open_to] - low) / max(high - low, 1e-9)
-    shade[distance > _REACH_MM] = -1.0
+    shade[~seen] = -1.0
     scalars = numpy_to_vtk(shade, deep=True)
     scalars.SetName("Path")
     surface.GetPointData().SetScalars(scalars)
@@ -43,7 +44,12 @@ def skinMapNode(scene: Any, anatomy: Anatomy, found: CandidateSet) -> Any:
     outside = vtk.vtkGeometryFilter()
     outside.SetInputConnection(tried.GetOutputPort())
     outside.Update()
-    node = modelNode(scene, "Skin map", outside.GetOutput(), color("skin"), 0.85, in_slices=False)
+    return outside.GetOutput()
+
+
+def skinMapNode(scene: Any, surface: Any) -> Any:
+    """A model of a surface that skinMapSurface has made (main thread)."""
+    node = modelNode(scene, "Skin map", surface, color("skin"), 0.85, in_slices=False)
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID(_colors(scene).GetID())
     display.SetActiveScalarName("Path")

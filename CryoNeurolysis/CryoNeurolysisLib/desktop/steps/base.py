@@ -21,7 +21,7 @@ class Step:
     def __init__(self, panel: Any, ui: Any) -> None:
         """
         Args:
-            panel: the module's widget: parameters(), runner(), request(), start(), guarded(), edited(), logic.
+            panel: the panel: parameters(), volume(), runner(), inputs(), start(), present(), refresh(), guarded(), logic.
             ui: the page's widgets by name.
         """
         self.panel = panel

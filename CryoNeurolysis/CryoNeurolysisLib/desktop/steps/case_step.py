@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import slicer
 from slicer.i18n import tr as _
 
 from .base import Step
@@ -30,11 +33,14 @@ class CaseStep(Step):
         """Fill the lists."""
         self.ui.positionSelector.addItems([_(words) for _id, words in POSITIONS])
         self.ui.sideSelector.addItems([_(words) for _id, words in SIDES])
+        # A page hands its scene on by a connection that other Qt bindings do not know.
+        for selector in (self.ui.inputSelector, self.ui.organsSelector):
+            selector.setMRMLScene(slicer.mrmlScene)
         self.on(self.ui.positionSelector.activated, self.onPosition)
         self.on(self.ui.sideSelector.activated, self.onSide)
-        self.on(self.ui.newestButton.clicked, lambda *_unused: self.panel.loadNewest())
-        self.on(self.ui.organsButton.clicked, lambda *_unused: self.panel.findOrgans())
-        self.on(self.ui.fasterButton.clicked, lambda *_unused: self.panel.installFaster())
+        self.on(self.ui.newestButton.clicked, self.onNewest)
+        self.on(self.ui.organsButton.clicked, self.onOrgans)
+        self.on(self.ui.fasterButton.clicked, self.onFaster)
 
     def onPosition(self, index: int) -> None:
         """The user says how the patient lies."""
@@ -43,6 +49,21 @@ class CaseStep(Step):
     def onSide(self, index: int) -> None:
         """The user chooses the side."""
         self.panel.parameters().side = SIDES[index][0]
+
+    def onNewest(self, *_unused: Any) -> None:
+        """The CT series that came last into the DICOM database."""
+        self.panel.parameters().inputVolume = self.panel.logic.loadNewestCt()
+        self.panel.refresh(_("Newest series loaded."))
+
+    def onOrgans(self, *_unused: Any) -> None:
+        """Let TotalSegmentator find the organs; it shows its own progress and may take minutes."""
+        self.panel.parameters().organs = self.panel.logic.segmentOrgans(self.panel.volume())
+        self.panel.refresh(_("Organs found; look at them, then press Segment."))
+
+    def onFaster(self, *_unused: Any) -> None:
+        """Install the optional compiler, when the user agrees; without it everything works, only slower."""
+        self.panel.logic.installFastSolver()
+        self.panel.refresh()
 
     def refresh(self) -> None:
         """Lists, buttons and facts."""
@@ -55,4 +76,23 @@ class CaseStep(Step):
         self.ui.fasterButton.setVisible(not self.panel.logic.hasFastSolver())
         for button in (self.ui.newestButton, self.ui.organsButton, self.ui.fasterButton):
             button.setEnabled(idle)
-        self.ui.factsText.setHtml(self.panel.factsHtml())
+        self.ui.factsText.setHtml("".join(f"<p>{line}</p>" for line in self.facts()))
+
+    def facts(self) -> list[str]:
+        """What the scan is, or why it cannot be used."""
+        node, look = self.panel.parameters(), self.panel.look
+        if self.panel.volume() is None:
+            return [_("Choose a CT. Sample Data has a phantom and a public CT.")]
+        if look.error:
+            return [f"! {look.error}"]
+        position = self.panel.logic.acquisition(self.panel.volume(), node.position).patient_position
+        words = dict(POSITIONS).get(position, position) or ""
+        said = _(words) if position else _("not said: entries from the table's side cannot be told")
+        lines = [look.size, f"{_('Patient lies')}: {said}"]
+        if not look.isKnown:
+            return [*lines, _("Looking at the CT ...")]
+        return [
+            *lines,
+            *(f"! {text}" for text in look.warnings),
+            *([] if look.warnings else [_("Nothing to be warned of.")]),
+        ]

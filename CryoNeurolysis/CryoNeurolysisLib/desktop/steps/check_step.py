@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cryoneuro.assessment import check_findings
 from cryoneuro.knowledge import anesthetics, checklist
 from cryoneuro.model import BlockRecord, Check
 from slicer.i18n import tr as _
@@ -51,7 +50,7 @@ class CheckStep(Step):
         volume, before, after = (self._number(n) for n in ("blockVolumeSpin", "painBeforeSpin", "painAfterSpin"))
         said = bool(agent or spread or any(v is not None for v in (volume, before, after)))
         index = int(self.value(self.ui.anestheticSelector, "currentIndex"))
-        self.panel.setCheck(
+        self.keep(
             replace(
                 old,
                 block=BlockRecord(agent, volume, spread, before, after) if said else None,
@@ -64,6 +63,14 @@ class CheckStep(Step):
             )
         )
 
+    def keep(self, check: Check) -> None:
+        """Keep what was entered with the case."""
+        runner = self.panel.runner()
+        runner.check = check
+        if runner.case is not None:
+            runner.put(replace(runner.case, check=check))
+        self.panel.refresh()
+
     def onQuestion(self, row: int, column: int = 0) -> None:
         """Not answered, no, yes, and round again."""
         check, question = self.panel.check(), checklist()[row].id
@@ -74,7 +81,7 @@ class CheckStep(Step):
             check = check.answered(question, True)
         else:
             check = replace(check, answers=tuple(a for a in check.answers if a[0] != question))
-        self.panel.setCheck(check)
+        self.keep(check)
 
     def refresh(self) -> None:
         """The form, the questions, and what speaks against it."""
@@ -97,6 +104,8 @@ class CheckStep(Step):
         answers = {None: _("? not answered"), False: _("\u2713 no"), True: _("! yes")}
         rows = [[q.text, answers[dict(check.answers).get(q.id)]] for q in checklist()]
         fillTable(self.ui.questionTable, rows, stretch=0)
+        from cryoneuro.assessment import check_findings
+
         target = self.panel.parameters().target
         lines = [f"{MARKS[f.status.value]}: {f.sentence}" for f in check_findings(check, target)]
         approvals = [_("Plan approved by {who}, {when}.").format(who=a.who, when=a.time_utc) for a in check.approvals]

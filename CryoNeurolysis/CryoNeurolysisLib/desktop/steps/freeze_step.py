@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import qt
@@ -33,14 +31,13 @@ class FreezeStep(Step):
         self._wanted = -1
         self.on(self.ui.probeSelector.activated, self.onProbe)
         self.on(self.ui.protocolSelector.activated, self.onProtocol)
-        self.on(self.ui.freezeButton.clicked, lambda *_unused: self.panel.freeze())
+        self.on(self.ui.freezeButton.clicked, self.onFreeze)
         self.on(self.ui.timeSlider.valueChanged, self.onTime)
         self.on(self.ui.playButton.clicked, self.onPlay)
-        self._late = qt.QTimer()
+        self._late, self._clock = qt.QTimer(), qt.QTimer()
         self._late.setSingleShot(True)
-        self.on(self._late.timeout, self._showWanted)
-        self._clock = qt.QTimer()
         self._clock.setInterval(_PLAY_MS)
+        self.on(self._late.timeout, self._showWanted)
         self.on(self._clock.timeout, self._tick)
 
     def onProbe(self, index: int) -> None:
@@ -51,20 +48,49 @@ class FreezeStep(Step):
         """Another protocol."""
         self.panel.parameters().protocol = self.protocols[index][0]
 
+    def onFreeze(self, *_unused: Any) -> None:
+        """Simulate and assess."""
+        freezer = self.panel.runner()
+        case = freezer.case
+
+        def done(made: Any, runner: Any) -> None:
+            runner.put(made.case)
+            self.panel.present(runner, made.case, made.prepared)
+            self.panel.refresh(made.case.assessment.sentence)
+
+        self.panel.start("freeze", lambda p, c: freezer.freeze(case, p, c), done, _("Freezing"))
+
+    # Time
+
     def onTime(self, index: int) -> None:
         """Another moment; while one is drawn only the last one that was asked for waits, so that nothing queues up."""
         self._wanted = index
         self._late.start(0)
 
     def _showWanted(self, *_unused: Any) -> None:
-        self.ui.timeLabel.setText(self.panel.runner().showTime(self._wanted))
+        runner = self.panel.runner()
+        self.ui.timeLabel.setText(runner.showTime(self._wanted))
+        picture = qt.QPixmap()
+        picture.loadFromData(runner.nerveChart(self._wanted).encode("utf-8"), "SVG")
+        self.ui.nervePlot.setPixmap(picture)
 
     def onPlay(self, *_unused: Any) -> None:
         """Let the time run, or stop it."""
-        if self.value(self.ui.playButton, "checked"):
+        if self.ui.playButton.isChecked():
             self._clock.start()
         else:
             self._clock.stop()
+
+    def toggle(self) -> None:
+        """As the play button."""
+        if self.ui.playButton.isEnabled():
+            self.ui.playButton.setChecked(not self.ui.playButton.isChecked())
+            self.onPlay()
+
+    def move(self, steps: int) -> None:
+        """Later or earlier by so many moments."""
+        if self.panel.runner().timesS():
+            self.ui.timeSlider.setValue(int(self.value(self.ui.timeSlider, "value")) + steps)
 
     def _tick(self, *_unused: Any) -> None:
         last = int(self.value(self.ui.timeSlider, "maximum"))
@@ -76,11 +102,13 @@ class FreezeStep(Step):
         self._clock.stop()
         self._late.stop()
 
+    # Show
+
     def refresh(self) -> None:
         """Lists, slider, neighbors and verdict."""
         node, runner = self.panel.parameters(), self.panel.runner()
-        self.ui.probeSelector.setCurrentIndex([i for i, _w in self.probes].index(node.probe))
-        self.ui.protocolSelector.setCurrentIndex([i for i, _w in self.protocols].index(node.protocol))
+        self.ui.probeSelector.setCurrentIndex(self._row(self.probes, node.probe))
+        self.ui.protocolSelector.setCurrentIndex(self._row(self.protocols, node.protocol))
         running = self.panel.isRunning()
         self.ui.freezeButton.setEnabled(bool(not running and self.panel.planFits()))
         times = runner.timesS()
@@ -95,6 +123,7 @@ class FreezeStep(Step):
         self.ui.timeSlider.setValue(max(0, len(times) - 1))
         if run is None or assessment is None:
             self._clock.stop()
+            self.ui.playButton.setChecked(False)
             self.ui.timeLabel.setText("")
             self.ui.verdictLabel.setText(_("Not simulated yet."))
             self.ui.legendLabel.setText("")
@@ -103,11 +132,10 @@ class FreezeStep(Step):
             return
         # A slider that stands at its end already says nothing, but the isotherms are new.
         self.onTime(len(times) - 1)
-        self.ui.legendLabel.setText(
-            _(
-                "0 C: edge of the ice, all that CT shows. -20 C: nerve treated. -40 C. Thin: where -20 C may lie as well."
-            )
+        words = _(
+            "0 C: edge of the ice, all that CT shows. -20 C: nerve treated. -40 C. Thin: where -20 C may lie as well."
         )
+        self.ui.legendLabel.setText(words)
         rows = []
         for finding in assessment.findings:
             if not finding.id.startswith("guard.") or finding.value is None:
@@ -119,7 +147,9 @@ class FreezeStep(Step):
             )
         fillTable(self.ui.neighborTable, rows)
         self.ui.verdictLabel.setText(f"{assessment.verdict.value.upper()}. {assessment.sentence}")
-        with tempfile.TemporaryDirectory() as folder:
-            picture = Path(folder) / "nerve.svg"
-            picture.write_text(runner.nerveChart(), encoding="utf-8")
-            self.ui.nervePlot.setPixmap(qt.QPixmap(str(picture)))
+
+    @staticmethod
+    def _row(rows: list[tuple[str, str]], identifier: str) -> int:
+        """Place in a list; the default for what this version no longer knows."""
+        found = [i for i, _w in rows]
+        return found.index(identifier) if identifier in found else 0

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from ..imaging import KeptForArrays
-from ..model import Anatomy
+from ..model import Anatomy, frozen_array
 from .morphology import dilate, erode
 
 
@@ -20,8 +21,15 @@ class SkinEntries:
     points_ras_mm: npt.NDArray[np.float64]
     normals_ras: npt.NDArray[np.float64]
 
+    def nearest(self, place_ras_mm: npt.ArrayLike) -> tuple[int, float]:
+        """Index of the skin point that is nearest to a place (3,), and how far it is, mm."""
+        tree = _trees.get((self.points_ras_mm,), None, lambda: cKDTree(self.points_ras_mm))
+        distance_mm, index = tree.query(place_ras_mm)
+        return int(index), float(distance_mm)
+
 
 _skins: KeptForArrays[SkinEntries] = KeptForArrays(4)
+_trees: KeptForArrays[cKDTree] = KeptForArrays(4)
 
 
 def skin_entries(anatomy: Anatomy) -> SkinEntries:
@@ -55,4 +63,5 @@ def _skin_entries(anatomy: Anatomy) -> SkinEntries:
     smooth = ndimage.gaussian_filter(body.astype(np.float32), 6.0 / geometry.spacing_mm[0], truncate=2.5)
     gradient = np.stack([np.gradient(smooth, axis=axis)[surface] for axis in (2, 1, 0)], axis=1)
     normals = -gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-9)
-    return SkinEntries(geometry.ijk_to_ras_mm(kji[:, ::-1]), normals.astype(np.float64))
+    points = geometry.ijk_to_ras_mm(kji[:, ::-1])
+    return SkinEntries(frozen_array(points, np.float64, 2, "skin"), frozen_array(normals, np.float64, 2, "normals"))

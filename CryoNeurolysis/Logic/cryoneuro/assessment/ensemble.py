@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, qmc
 
 from ..imaging import sample
 from ..knowledge import TissueRecord, constant
@@ -76,6 +75,9 @@ def draw(plan: Plan, samples: int = 64, seed: int = 0) -> tuple[Variation, ...]:
     probes = len(plan.probes)
     dimension = 4 + 3 * probes + 2 + 3
     power = int(np.ceil(np.log2(samples)))
+    # Half a second to import, needed by nobody who only opens the panel.
+    from scipy.stats import norm, qmc
+
     points = qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed)).random_base2(power)[:samples]
     normal = norm.ppf(np.clip(points, 1e-6, 1 - 1e-6))
     found = []

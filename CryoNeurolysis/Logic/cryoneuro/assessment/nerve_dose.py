@@ -55,6 +55,23 @@ class NerveDose:
 
 def nerve_dose(run: ThermalRun, nerve: Nerve, shift_ras_mm: npt.ArrayLike = (0.0, 0.0, 0.0)) -> NerveDose:
     """Dose along the nerve, displaced as a whole by shift_ras_mm (3,)."""
+    distance, points = _section_points(nerve, shift_ras_mm)
+    cold = _at(run.coldest_c, run, points, constant("body_temperature_c"))
+    seconds = _at(run.time_below_s[run.isotherm_index(-20.0)], run, points, 0.0)
+    return NerveDose(distance, cold.max(axis=0), cold[0], cold.min(axis=0), seconds.min(axis=0))
+
+
+def nerve_course_c(run: ThermalRun, nerve: Nerve) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Distance along the nerve (N,) and the warmest point of each cross-section at each snapshot (T, N), C."""
+    distance, points = _section_points(nerve, (0.0, 0.0, 0.0))
+    body = constant("body_temperature_c")
+    return distance, np.stack([_at(field, run, points, body).max(axis=0) for field in run.temperature_c])
+
+
+def _section_points(
+    nerve: Nerve, shift_ras_mm: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Distance along the course (N,) and points (P, N, 3) of each cross-section, the centerline first, RAS mm."""
     total = float(nerve.arc_length_mm[-1])
     distance = np.linspace(0.0, total, max(2, int(np.ceil(total / _STEP_MM)) + 1))
     center = nerve.at(distance) + np.asarray(shift_ras_mm, dtype=float)
@@ -68,9 +85,11 @@ def nerve_dose(run: ThermalRun, nerve: Nerve, shift_ras_mm: npt.ArrayLike = (0.0
     for radius in (0.5 * nerve.radius_mm, nerve.radius_mm):
         for angle in np.arange(_RING) * 2 * np.pi / _RING:
             points.append(center + radius * (np.cos(angle) * one + np.sin(angle) * other))
-    stacked = np.stack(points)  # (P, N, 3)
-    body = constant("body_temperature_c")
-    cold = sample(run.coldest_c, run.geometry, stacked.reshape(-1, 3), 1, outside=body).reshape(stacked.shape[:2])
-    below = run.time_below_s[run.isotherm_index(-20.0)]
-    seconds = sample(below, run.geometry, stacked.reshape(-1, 3), 1, outside=0.0).reshape(stacked.shape[:2])
-    return NerveDose(distance, cold.max(axis=0), cold[0], cold.min(axis=0), seconds.min(axis=0))
+    return distance, np.stack(points)
+
+
+def _at(
+    field_kji: npt.NDArray[np.float32], run: ThermalRun, points: npt.NDArray[np.float64], outside: float
+) -> npt.NDArray[np.float64]:
+    """Values (P, N) of a field of the run at points (P, N, 3)."""
+    return sample(field_kji, run.geometry, points.reshape(-1, 3), 1, outside=outside).reshape(points.shape[:2])

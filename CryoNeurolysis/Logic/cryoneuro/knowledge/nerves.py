@@ -196,6 +196,7 @@ def nerves() -> tuple[NerveRecord, ...]:
     return tuple(_nerve(record) for record in load_records("nerves"))
 
 
+@cache
 def nerve(name: str) -> NerveRecord:
     """The target of that id, name or alias.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
@@ -28,6 +30,8 @@ NOT_AVOIDED = ("body", "unmeasured", "muscle", "skin")
 _SEEN_MM = 60.0
 """Clearances are looked at this far; beyond it a structure is simply far."""
 _STEP_MM = 0.25
+_COARSE_MM = 1.0
+"""Samples so far apart find what is about nearest; the segment itself then says how near."""
 
 
 def clearance_words(clearance_mm: float) -> str:
@@ -40,7 +44,10 @@ def avoided(anatomy: Anatomy, passable: frozenset[str]) -> tuple[Structure, ...]
     return tuple(
         s
         for s in anatomy.structures
-        if s.role is StructureRole.AVOID and s.group not in NOT_AVOIDED and s.group not in passable and s.mask_kji.any()
+        if s.role is StructureRole.AVOID
+        and s.group not in NOT_AVOIDED
+        and s.group not in passable
+        and _filled.get((s.mask_kji,), None, lambda s=s: bool(s.mask_kji.any()))  # type: ignore[misc]
     )
 
 
@@ -57,14 +64,35 @@ def signed_distance_mm(mask_kji: npt.NDArray[np.bool_], spacing_mm: float) -> np
     return result
 
 
-_surfaces: KeptForArrays[cKDTree] = KeptForArrays(64)
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    """Centers of a mask's boundary voxels in RAS mm, searchable, and the box that holds them."""
+
+    tree: cKDTree
+    low_ras_mm: npt.NDArray[np.float64]
+    high_ras_mm: npt.NDArray[np.float64]
+
+    def box_gap_mm(self, low_ras_mm: npt.NDArray[np.float64], high_ras_mm: npt.NDArray[np.float64]) -> float:
+        """From this box to another one; 0 where they overlap."""
+        gap = np.maximum(0.0, np.maximum(self.low_ras_mm - high_ras_mm, low_ras_mm - self.high_ras_mm))
+        return float(np.sqrt(gap @ gap))
 
 
-def _surface(mask_kji: npt.NDArray[np.bool_], geometry: VolumeGeometry) -> cKDTree:
-    """Centers of the mask's boundary voxels in RAS mm, searchable; made once for every mask."""
-    return _surfaces.get(
-        (mask_kji,), geometry.ijk_to_ras.tobytes(), lambda: cKDTree(_boundary_ras_mm(mask_kji, geometry))
-    )
+_surfaces: KeptForArrays[_Surface] = KeptForArrays(512)
+"""Label maps name over a hundred structures; fewer places than structures would make every one of them anew each time."""
+_filled: KeptForArrays[bool] = KeptForArrays(512)
+
+
+def _surface(mask_kji: npt.NDArray[np.bool_], geometry: VolumeGeometry) -> _Surface:
+    """The surface of a mask; made once for every mask."""
+
+    def made() -> _Surface:
+        points = _boundary_ras_mm(mask_kji, geometry)
+        if not len(points):
+            return _Surface(cKDTree(points), np.full(3, np.inf), np.full(3, -np.inf))
+        return _Surface(cKDTree(points), points.min(axis=0), points.max(axis=0))
+
+    return _surfaces.get((mask_kji,), geometry.ijk_to_ras.tobytes(), made)
 
 
 def _boundary_ras_mm(mask_kji: npt.NDArray[np.bool_], geometry: VolumeGeometry) -> npt.NDArray[np.float64]:
@@ -105,22 +133,29 @@ def exact_clearance_mm(
     """
     spacing = geometry.spacing_mm[0]
     surface = _surface(structure.mask_kji, geometry)
-    on_path = trajectory.points_ras_mm(_STEP_MM)
-    inside = sample(structure.mask_kji.view(np.uint8), geometry, on_path, 0, outside=0.0) > 0.5
-    if inside.any():
-        if not surface.n:
-            return -_SEEN_MM
-        return -float(surface.query(on_path[inside])[0].max()) - 0.5 * spacing - probe_radius_mm
-    if not surface.n:
+    tree = surface.tree
+    ends = np.stack([trajectory.entry_ras_mm, trajectory.tip_ras_mm])
+    seen = _SEEN_MM + 0.5 * spacing + probe_radius_mm + _COARSE_MM
+    # What is nowhere near is most of a label map.
+    if tree.n and surface.box_gap_mm(ends.min(axis=0), ends.max(axis=0)) > seen:
         return _SEEN_MM
-    seen = _SEEN_MM + 0.5 * spacing + probe_radius_mm + _STEP_MM
-    about = surface.query(on_path, distance_upper_bound=seen)[0]
+    if not tree.n or surface.box_gap_mm(ends.min(axis=0), ends.max(axis=0)) <= spacing:
+        on_path = trajectory.points_ras_mm(_STEP_MM)
+        inside = sample(structure.mask_kji.view(np.uint8), geometry, on_path, 0, outside=0.0) > 0.5
+        if inside.any():
+            if not tree.n:
+                return -_SEEN_MM
+            return -float(tree.query(on_path[inside])[0].max()) - 0.5 * spacing - probe_radius_mm
+        if not tree.n:
+            return _SEEN_MM
+    samples = trajectory.points_ras_mm(_COARSE_MM)
+    about = tree.query(samples, distance_upper_bound=seen)[0]
     if not np.isfinite(about).any():
         return _SEEN_MM
     # The point that is nearest to the segment lies within this of a sample of the path, and of no sample farther off.
-    reach = float(np.hypot(about.min(), 0.5 * _STEP_MM)) + 1e-9
-    near = surface.query_ball_point(on_path[about <= reach], reach)
-    points = surface.data[np.unique(np.concatenate([np.asarray(n, np.int64) for n in near]))]
+    reach = float(np.hypot(about.min(), 0.5 * _COARSE_MM)) + 1e-9
+    near = tree.query_ball_point(samples[about <= reach], reach)
+    points = tree.data[np.unique(np.concatenate([np.asarray(n, np.int64) for n in near]))]
     nearest = float(segment_distances_mm(points, trajectory.entry_ras_mm, trajectory.tip_ras_mm).min())
     return min(nearest - 0.5 * spacing - probe_radius_mm, _SEEN_MM)
 
@@ -133,10 +168,10 @@ def nearest_on_surface(
     Raises:
         AnatomyError: the structure is empty.
     """
-    surface = _surface(structure.mask_kji, geometry)
-    if not surface.n:
+    tree = _surface(structure.mask_kji, geometry).tree
+    if not tree.n:
         raise AnatomyError(f"{structure.name} is empty, so nothing can be snapped to it; draw it first.")
-    result: npt.NDArray[np.float64] = np.array(surface.data[surface.query(place_ras_mm)[1]])
+    result: npt.NDArray[np.float64] = np.array(tree.data[tree.query(place_ras_mm)[1]])
     return result
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..anatomy import skin_entries
+from ..anatomy import SkinEntries, skin_entries
 from ..knowledge import limits_for
 from ..knowledge import nerve as nerve_record
 from ..model import Anatomy, Limits, Nerve, Plan, PlannedProbe, PlanningError, ProbeModel, Protocol, Trajectory
@@ -67,7 +67,7 @@ def _broken(
 ) -> tuple[str, ...]:
     """A sentence for every limit of the pose that a drawn path breaks, and by how much."""
     skin = skin_entries(anatomy)
-    nearest = int(np.argmin(np.linalg.norm(skin.points_ras_mm - trajectory.entry_ras_mm, axis=1)))
+    nearest, _ = skin.nearest(trajectory.entry_ras_mm)
     path = Candidates(
         trajectory.entry_ras_mm[None],
         trajectory.tip_ras_mm[None],
@@ -99,7 +99,7 @@ def snapped(anatomy: Anatomy, place_ras_mm: npt.ArrayLike, to: str) -> npt.NDArr
     if to != "skin":
         return nearest_on_surface(anatomy.structure(to), anatomy.geometry, place)
     skin = _skin(anatomy)
-    result: npt.NDArray[np.float64] = skin[int(np.argmin(np.linalg.norm(skin - place, axis=1)))].copy()
+    result: npt.NDArray[np.float64] = np.array(skin.points_ras_mm[skin.nearest(place)[0]])
     return result
 
 
@@ -148,18 +148,17 @@ class PathEdits:
 def _check_entry(anatomy: Anatomy, trajectory: Trajectory) -> None:
     """A path begins on the skin: from an entry inside the body nobody would know what the shaft passes before."""
     skin = _skin(anatomy)
-    distance = np.linalg.norm(skin - trajectory.entry_ras_mm, axis=1)
-    nearest = int(np.argmin(distance))
-    if distance[nearest] > _ENTRY_OFF_SKIN_MM:
-        place = ", ".join(f"{v:.1f}" for v in skin[nearest])
+    nearest, distance_mm = skin.nearest(trajectory.entry_ras_mm)
+    if distance_mm > _ENTRY_OFF_SKIN_MM:
+        place = ", ".join(f"{v:.1f}" for v in skin.points_ras_mm[nearest])
         raise PlanningError(
-            f"The entry lies {distance[nearest]:.0f} mm away from the skin; put it on the skin, "
+            f"The entry lies {distance_mm:.0f} mm away from the skin; put it on the skin, "
             f"the nearest skin is at ({place}) mm RAS."
         )
 
 
-def _skin(anatomy: Anatomy) -> npt.NDArray[np.float64]:
-    skin = skin_entries(anatomy).points_ras_mm
-    if not len(skin):
+def _skin(anatomy: Anatomy) -> SkinEntries:
+    skin = skin_entries(anatomy)
+    if not len(skin.points_ras_mm):
         raise PlanningError("No skin is in view, so no path can start; use a CT that shows the skin on the entry side.")
     return skin

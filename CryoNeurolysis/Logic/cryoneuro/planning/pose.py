@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..imaging import sample
+from ..imaging import KeptForArrays, sample
 from ..knowledge import NerveRecord
 from ..knowledge.catalog import bore_radius_mm, probe_total_mm
 from ..model import Anatomy, Instrument, Limits, Nerve
@@ -39,8 +39,8 @@ def pose_slack(
     slack["path.skin_angle"] = limits["path.skin_angle"].stop - skin_angle
     tilt = np.rad2deg(np.arcsin(np.clip(np.abs(direction[:, 2]), 0, 1)))
     slack["path.tilt"] = limits["path.tilt"].stop - tilt
-    box = np.argwhere(anatomy.body_kji.any(axis=0))
-    middle = anatomy.geometry.ijk_to_ras_mm([[*box.min(axis=0)[::-1], 0], [*box.max(axis=0)[::-1], 0]]).mean(axis=0)
+    body = anatomy.body_kji
+    middle = _middles.get((body,), anatomy.geometry.ijk_to_ras.tobytes(), lambda: _middle_ras_mm(anatomy))
     axis = sector_axis(record.entry_side, float(nerve.points_ras_mm[:, 0].mean()), float(middle[0]))
     if axis is not None:
         slack["path.entry_zone"] = limits["path.entry_zone"].stop - _degrees(paths.normal_ras @ axis)
@@ -54,6 +54,17 @@ def pose_slack(
         free = _free_of_arms_mm(anatomy, np.logical_or.reduce(arms), entry, direction, float(total_mm))
         slack["path.arms"] = free - 0.5 * probe.diameter_mm - limits["path.arms"].stop
     return slack
+
+
+_middles: KeptForArrays[npt.NDArray[np.float64]] = KeptForArrays(4)
+
+
+def _middle_ras_mm(anatomy: Anatomy) -> npt.NDArray[np.float64]:
+    """Middle (3,) of the body's box in R and A, where the axis of the gantry is taken to run; its S means nothing."""
+    box = np.argwhere(anatomy.body_kji.any(axis=0))
+    ends = anatomy.geometry.ijk_to_ras_mm([[*box.min(axis=0)[::-1], 0], [*box.max(axis=0)[::-1], 0]])
+    result: npt.NDArray[np.float64] = ends.mean(axis=0)
+    return result
 
 
 def _free_of_arms_mm(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..assessment import check_findings
+from ..assessment import check_findings, nerve_course_c
 from ..knowledge import code_set_text
 from ..knowledge import nerve as nerve_record
 from ..model import Assessment, Case, CaseError, Plan, Status, content_hash
@@ -42,13 +42,14 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A line over x with horizontal marks, drawn as a chart."""
+    """A line over x with horizontal marks, drawn as a chart; `now` is a place on x that is marked."""
 
     x: np.ndarray
     lines: tuple[tuple[str, np.ndarray], ...]
     marks: tuple[tuple[str, float], ...]
     x_label: str
     y_label: str
+    now: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +159,41 @@ def nerve_curve(plan: Plan, assessment: Assessment) -> Curve:
         "along the nerve, mm",
         "coldest temperature, C",
     )
+
+
+def time_curves(case: Case, index: int | None = None) -> tuple[Curve, Curve]:
+    """Temperature of the nerve against place and against time, at one of the snapshots.
+
+    Args:
+        index: of the snapshot; None for the last one.
+
+    Raises:
+        CaseError: the case has not been frozen yet.
+    """
+    if case.plan is None or case.thermal is None or case.assessment is None:
+        raise CaseError("The case has not been simulated yet; run: cryoneuro simulate CASE.")
+    times_min = case.thermal.snapshot_times_s / 60.0
+    at = len(times_min) - 1 if index is None else max(0, min(index, len(times_min) - 1))
+    distance, section_c = nerve_course_c(case.thermal, case.plan.nerve)
+    coldest = np.interp(distance, case.assessment.nerve_distance_mm, case.assessment.nerve_coldest_c)
+    best = int(np.argmin(coldest))
+    marks = (("treated (-20 C)", case.plan.limits["nerve.coldest"].stop), ("ice seen on CT (0 C)", 0.0))
+    place = Curve(
+        distance,
+        (("coldest of all time", coldest), (f"at {times_min[at]:.1f} min", section_c[at])),
+        marks,
+        "along the nerve, mm",
+        "whole cross-section, C",
+    )
+    course = Curve(
+        times_min,
+        ((f"section at {distance[best]:.0f} mm, where it is coldest", section_c[:, best]),),
+        marks,
+        "time, min",
+        "whole cross-section, C",
+        float(times_min[at]),
+    )
+    return place, course
 
 
 def _check_section(case: Case) -> Section | None:

@@ -47,12 +47,15 @@ _OURS = (
 )
 
 
-def save_case(case: Case, folder: str | Path, events: tuple[Event, ...] = ()) -> dict[str, str]:
+def save_case(
+    case: Case, folder: str | Path, events: tuple[Event, ...] = (), without_ct: bool = False
+) -> dict[str, str]:
     """Write the whole case; returns the content hash of each part.
 
     Args:
         folder: replaced when it is a case folder already; its record and report are kept.
         events: appended to the record.
+        without_ct: leave the voxels of the CT out, where they are kept elsewhere; they must be put back as ct.nrrd to load it.
 
     Raises:
         CaseError: the folder holds something else, cannot be written, or the disk is full; then nothing has changed.
@@ -77,7 +80,7 @@ def save_case(case: Case, folder: str | Path, events: tuple[Event, ...] = ()) ->
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        content = _write_parts(case, scratch, old, known, hashes)
+        content = _write_parts(case, scratch, old, known, hashes, without_ct)
         if old:
             _keep_others(old, scratch, same_result=all(known_hashes.get(n) == hashes.get(n) for n in _SHOWN_IN_REPORT))
         record = (old / "events.jsonl").read_text(encoding="utf-8") if old and (old / "events.jsonl").is_file() else ""
@@ -116,7 +119,12 @@ def _link(source: str | Path, destination: str | Path) -> None:
 
 
 def _write_parts(
-    case: Case, folder: Path, old: Path | None, known: Mapping[str, Any], hashes: dict[str, str]
+    case: Case,
+    folder: Path,
+    old: Path | None,
+    known: Mapping[str, Any],
+    hashes: dict[str, str],
+    without_ct: bool,
 ) -> dict[str, Any]:
     content: dict[str, Any] = {
         "schema": SCHEMA,
@@ -139,7 +147,8 @@ def _write_parts(
         return True
 
     if not unchanged("ct"):
-        write_volume(folder / "ct.nrrd", case.ct.array_kji, case.ct.geometry)
+        if not without_ct:
+            write_volume(folder / "ct.nrrd", case.ct.array_kji, case.ct.geometry)
         content["ct"] = {
             "geometry": to_json(case.ct.geometry),
             "acquisition": to_json(case.ct.acquisition),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from scipy import ndimage
 
+from ..anatomy.morphology import bounding_box
 from ..imaging import geometry_of, write_layers
 from ..knowledge import color
 from ..model import CaseError, Structure, VolumeGeometry
@@ -32,8 +32,7 @@ def layers_of(structures: Sequence[Structure]) -> tuple[list[npt.NDArray[np.uint
     used: list[int] = []
     places = []
     for structure in structures:
-        boxes = ndimage.find_objects(structure.mask_kji.view(np.uint8))
-        box = boxes[0] if boxes else None
+        box = bounding_box(structure.mask_kji, 0)
         number = _free_layer(layers, used, box, structure.mask_kji)
         used[number] += 1
         if box is not None:

@@ -69,6 +69,25 @@ def test_results_arrive_on_the_polling_thread(job: BackgroundJob) -> None:
     assert not job._timer.running
 
 
+def test_a_job_that_never_stops_talking_does_not_hold_the_interface_up(job: BackgroundJob) -> None:
+    seen: list[object] = []
+
+    def work(progress, cancelled):
+        while not cancelled():
+            progress(0.5, "again and again")
+
+    job.start(work, lambda f, t: seen.append(t), print, print)
+    start = time.monotonic()
+    for _ in range(5):
+        job.poll()
+    assert time.monotonic() - start < 2.0 and 0 < len(seen) <= 5
+    job.cancel()
+    end = time.monotonic() + 20.0
+    while job.isRunning() and time.monotonic() < end:
+        job.poll()
+    assert not job.isRunning()
+
+
 def test_a_failing_job_is_reported_and_the_next_one_runs(job: BackgroundJob) -> None:
     seen: list[object] = []
 
@@ -217,9 +236,10 @@ def test_organs_come_from_a_segmentation_of_the_scene(phantom: Phantom, phantom_
         volume = ctNode(host.scene, phantom.ct)
         node = segmentationNode(host.scene, drawn, volume)
         runner = CaseRunner(host.scene)
-        assert runner.readLabels(None) is None
-        found = runner.readLabels(node)
-        assert found is not None
+        assert runner.labels(None) is None
+        source = runner.labels(node)
+        assert source is not None
+        found = source.read()
         maps = {layer.names[1]: layer for layer in (found, *found.further)}
         assert sorted(maps) == ["colon", "kidney left", "ureter left"]
         for name, mask in masks.items():
@@ -228,11 +248,11 @@ def test_organs_come_from_a_segmentation_of_the_scene(phantom: Phantom, phantom_
         quiet = (lambda f, t: None, lambda: False)
         case = runner.plan(runner.readCt(volume), Request("intercostal", probe_count=1), *quiet, found).case
         assert case.anatomy is not None and case.anatomy.structure("kidney_left").origin == "imported"
-        with pytest.raises(PlanningError, match="Plan first"):
+        with pytest.raises(PlanningError, match="no course yet"):
             CaseRunner(host.scene).confirm()
         runner.show(case, volume)
         assert runner.confirm().plan.nerve.confirmed
         transform = host.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
         node.SetAndObserveTransformNodeID(transform.GetID())
         with pytest.raises(ImageError, match="under a transform"):
-            runner.readLabels(node)
+            runner.labels(node)
