@@ -464,7 +464,8 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
         Args:
             folder: they are written there.
         """
-        layout = slicer.app.layoutManager()
+        manager = getattr(slicer.app, "layoutManager", None)
+        layout = None if manager is None else manager()
         if layout is None:
             return ()
         import ScreenCapture

@@ -20,10 +20,14 @@ def fillTable(table: Any, rows: Sequence[Sequence[str]], stretch: int = 1) -> No
             item.setToolTip(text)
             table.setItem(r, c, item)
     table.verticalHeader().setVisible(False)
-    table.resizeColumnsToContents()
+    # The whole text is in the tooltip; wrapped, a few rows would fill the page.
+    table.setWordWrap(False)
+    header = table.horizontalHeader()
+    header.setStretchLastSection(False)
+    for column in range(header.count() if callable(header.count) else header.count):
+        header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+    header.setSectionResizeMode(stretch, qt.QHeaderView.Stretch)
     table.resizeRowsToContents()
-    table.horizontalHeader().setStretchLastSection(False)
-    table.horizontalHeader().setSectionResizeMode(stretch, qt.QHeaderView.Stretch)
     table.blockSignals(False)
 
 

@@ -177,6 +177,11 @@ def removeNode(scene: Any, node: Any) -> None:
         companions += [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
     if node.IsA("vtkMRMLStorableNode"):
         companions += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
+    # Where no application does it, the hierarchy would go on pointing at a node that is gone.
+    hierarchy = scene.GetSubjectHierarchyNode()
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    if item:
+        hierarchy.RemoveItem(item, False, False)
     scene.RemoveNode(node)
     for companion in companions:
         if companion is not None and companion.GetScene() is not None:

@@ -233,7 +233,6 @@ class AnatomyStep(Step):
             else:
                 checkCell(table, row, _SEEN, "", runner.isSeen(name))
                 checkCell(table, row, _AGREE, "", anatomy.structure(name).confirmed)
-        table.resizeColumnsToContents()
 
     def _fillGroups(self, anatomy: Any) -> None:
         """What can be grown from clicks: first what is unknown, then what the nerve asks for."""

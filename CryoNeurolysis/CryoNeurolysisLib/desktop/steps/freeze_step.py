@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import qt
-from cryoneuro.knowledge import probes, protocols
+from cryoneuro.knowledge import color, probes, protocols
 from slicer.i18n import tr as _
 
 from ..tables import MARKS, fillTable
@@ -132,10 +132,7 @@ class FreezeStep(Step):
             return
         # A slider that stands at its end already says nothing, but the isotherms are new.
         self.onTime(len(times) - 1)
-        words = _(
-            "0 C: edge of the ice, all that CT shows. -20 C: nerve treated. -40 C. Thin: where -20 C may lie as well."
-        )
-        self.ui.legendLabel.setText(words)
+        self.ui.legendLabel.setText(_legend())
         rows = []
         for finding in assessment.findings:
             if not finding.id.startswith("guard.") or finding.value is None:
@@ -153,3 +150,17 @@ class FreezeStep(Step):
         """Place in a list; the default for what this version no longer knows."""
         found = [i for i, _w in rows]
         return found.index(identifier) if identifier in found else 0
+
+
+def _legend() -> str:
+    """What the lines in the views mean, each with its color and in words."""
+    lines = (
+        ("isotherm_0", _("0 C, edge of the ice, all that CT shows")),
+        ("isotherm_-20", _("-20 C, nerve treated (thin: where it may lie as well)")),
+        ("isotherm_-40", "-40 C"),
+    )
+    marks = []
+    for name, words in lines:
+        red, green, blue = (round(255 * value) for value in color(name))
+        marks.append(f'<span style="color:rgb({red},{green},{blue})">\u25a0</span> {words}')
+    return "; ".join(marks)

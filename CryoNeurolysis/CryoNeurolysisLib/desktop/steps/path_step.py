@@ -288,7 +288,7 @@ class PathStep(Step):
     def _fillTables(self) -> None:
         runner = self.panel.runner()
         plan = runner.case.plan if runner.case is not None else None
-        fillTable(self.ui.pathTable, self._pathRows(), stretch=3)
+        fillTable(self.ui.pathTable, self._pathRows(), stretch=2)
         clear = []
         for c in plan.clearances if plan is not None else ():
             name = c.structure.replace("_", " ")
@@ -309,11 +309,11 @@ class PathStep(Step):
             near = f"{finalist.neighbor.replace('_', ' ')} {finalist.neighbor_c:.0f} C"
             mark = "\u25cf" if runner.isChosen(finalist) else ""
             ice = [f"{finalist.treated_mm:.1f} mm", near, f"{finalist.cost:.2f}"]
-            rows.append([f"{mark}{number}", f"{path.length_mm:.0f} mm", *_tightest(finalist.plan), *ice])
+            rows.append([f"{mark}{number}", f"{path.length_mm:.0f} mm", _tightest(finalist.plan), *ice])
         plan = runner.case.plan if runner.case is not None else None
         if not rows and plan is not None:
             length = plan.probes[0].trajectory.length_mm
-            rows.append(["\u25cf", f"{length:.0f} mm", *_tightest(plan), "", "", ""])
+            rows.append(["\u25cf", f"{length:.0f} mm", _tightest(plan), "", "", ""])
         return rows
 
 
@@ -323,7 +323,7 @@ def _clear(clearance_mm: float) -> str:
     return str(clearance_words(clearance_mm))
 
 
-def _tightest(plan: Any) -> list[str]:
-    """How much room is left at the tightest place, and where that is."""
+def _tightest(plan: Any) -> str:
+    """Where least room is left, and how much."""
     worst = next((c for c in plan.clearances if not c.unknown), None)
-    return ["", ""] if worst is None else [_clear(worst.clearance_mm), worst.structure.replace("_", " ")]
+    return "" if worst is None else f"{worst.structure.replace('_', ' ')} {_clear(worst.clearance_mm)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import types
 import unittest
@@ -40,12 +41,27 @@ def _fromSource(folder: Path) -> None:
     """Slicer's own classes, from a checkout of its source."""
     import slicer
 
-    sys.modules.setdefault("ctk", types.ModuleType("ctk"))
+    sys.modules.setdefault("ctk", _Names("ctk"))
+    for path in (folder / "slicer" / "parameterNodeWrapper").glob("*.py"):
+        for name in re.findall(r"slicer\.(q[A-Za-z]+)", path.read_text(encoding="utf-8")):
+            if not hasattr(slicer, name):
+                setattr(slicer, name, type(name, (), {}))
     place = str(folder / "slicer")
     if place not in slicer.__path__:
         slicer.__path__.append(place)
     for name in ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper"):
         importlib.import_module(f"slicer.{name}")
+
+
+class _Names(types.ModuleType):
+    """Classes that are named and never made."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        made = type(name, (), {})
+        setattr(self, name, made)
+        return made
 
 
 def _imitated() -> None:
@@ -81,6 +97,9 @@ class _Application:
 
     def moduleManager(self) -> _Application:
         return self
+
+    def translate(self, context: str, text: str, *_unused: Any) -> str:
+        return text
 
     def layoutManager(self) -> None:
         return None
