@@ -13,6 +13,12 @@ MARKS = {"ok": "\u2713 ok", "warning": "! look", "unknown": "? unknown", "stop":
 def fillTable(table: Any, rows: Sequence[Sequence[str]], stretch: int = 1) -> None:
     """Put rows of text into a table; one column takes the room that is left."""
     table.blockSignals(True)
+    header = table.horizontalHeader()
+    header.setStretchLastSection(False)
+    count = header.count() if callable(header.count) else header.count
+    # A header that follows its contents would measure the whole table again for every cell.
+    for column in range(count):
+        header.setSectionResizeMode(column, qt.QHeaderView.Interactive)
     table.setRowCount(len(rows))
     for r, row in enumerate(rows):
         for c, text in enumerate(row):
@@ -22,12 +28,9 @@ def fillTable(table: Any, rows: Sequence[Sequence[str]], stretch: int = 1) -> No
     table.verticalHeader().setVisible(False)
     # The whole text is in the tooltip; wrapped, a few rows would fill the page.
     table.setWordWrap(False)
-    header = table.horizontalHeader()
-    header.setStretchLastSection(False)
-    for column in range(header.count() if callable(header.count) else header.count):
-        header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-    header.setSectionResizeMode(stretch, qt.QHeaderView.Stretch)
+    table.resizeColumnsToContents()
     table.resizeRowsToContents()
+    header.setSectionResizeMode(stretch, qt.QHeaderView.Stretch)
     table.blockSignals(False)
 
 

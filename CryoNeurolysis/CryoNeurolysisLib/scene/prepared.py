@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cryoneuro.model import Anatomy, Case
+from cryoneuro.model import Anatomy, Case, Nerve
 from scipy import ndimage
 
 from .convert import imageData, isosurface
@@ -44,7 +44,7 @@ def prepareCase(case: Case, before: Prepared | None = None) -> Prepared:
     old = None if before is None else before.case
     if before is not None and old is not None and _sameStructures(old.anatomy, case.anatomy):
         layers = before.layers
-        if old.plan is not None and case.plan is not None and old.plan.nerve is case.plan.nerve:
+        if old.plan is not None and case.plan is not None and _sameCourse(old.plan.nerve, case.plan.nerve):
             context = before.context
     if case.anatomy is not None and layers is None:
         layers = segmentLayers(case.anatomy)
@@ -63,6 +63,10 @@ def prepareCase(case: Case, before: Prepared | None = None) -> Prepared:
         bands(case.thermal, doubt=ensemble),
         imageData(case.thermal.coldest_c),
     )
+
+
+def _sameCourse(one: Nerve, other: Nerve) -> bool:
+    return bool(np.array_equal(one.points_ras_mm, other.points_ras_mm))
 
 
 def _sameStructures(one: Anatomy | None, other: Anatomy | None) -> bool:

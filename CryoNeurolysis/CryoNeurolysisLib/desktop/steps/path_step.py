@@ -91,17 +91,35 @@ class PathStep(Step):
 
     def onPath(self, row: int, column: int = 0) -> None:
         """Take another one of the best paths."""
-        from cryoneuro.pipeline import with_plan
-
         runner, node = self.panel.runner(), self.panel.parameters()
         if not 0 <= row < len(runner.finalists) or self.panel.isRunning():
             return
         node.pathPoints = ""
-        node.plannedFor = planKey(node)
-        runner.put(with_plan(runner.case, runner.finalists[row].plan, requestOf(node)))
-        self.panel.present(runner, runner.case)
-        runner.showOthers(bool(self.ui.compareBox.isChecked()))
-        self.panel.refresh(_("Path {number} taken.").format(number=row + 1))
+        self._take(runner.case, runner.finalists[row].plan, _("Path {number} taken.").format(number=row + 1))
+
+    def _take(self, case: Any, plan: Any, sentence: str, then: Any = None) -> None:
+        """Put a plan into the case, with all that has to be said of it."""
+        node = self.panel.parameters()
+        request, key = requestOf(node), planKey(node)
+
+        def work(progress: Any, cancelled: Any) -> Any:
+            from cryoneuro.pipeline import with_plan
+
+            progress(0.5, _("Weighing the path"))
+            return with_plan(case, plan, request)
+
+        def done(made: Any, runner: Any) -> None:
+            if runner is self.panel.runner():
+                node.plannedFor = key
+            runner.put(made.case)
+            self.panel.present(runner, made.case, made.prepared)
+            runner.showOthers(bool(self.ui.compareBox.isChecked()))
+            broken = [text for text in made.case.plan.explanation if text.startswith("Beyond a limit")]
+            self.panel.refresh(" ".join((sentence, runner.consoleText(), *broken)))
+            if then is not None:
+                then()
+
+        self.panel.start("path", work, done, _("Weighing the path"))
 
     def onCompare(self, *_unused: Any) -> None:
         """Draw the best paths side by side, or only the chosen one."""
@@ -147,18 +165,24 @@ class PathStep(Step):
         self.panel.refresh(_("Click a place on the skin, in a slice or in 3D."))
 
     def _why(self, points_ras_mm: Any) -> None:
-        if not len(points_ras_mm):
-            return
-        self.panel.refresh(self.whyNot(points_ras_mm[-1]))
+        if len(points_ras_mm):
+            self.whyNot(points_ras_mm[-1])
 
-    def whyNot(self, place_ras_mm: Any) -> str:
-        """Why no path begins at a place, in the page as well."""
-        from cryoneuro.planning import snapped, why_not
-
+    def whyNot(self, place_ras_mm: Any) -> None:
+        """Say in the page why no path begins at a place."""
         runner = self.panel.runner()
-        text = why_not(runner.found, snapped(runner.case.anatomy, np.asarray(place_ras_mm, float), "skin"))
-        self.ui.whyLabel.setText(text)
-        return str(text)
+        found, anatomy, place = runner.found, runner.case.anatomy, np.asarray(place_ras_mm, float)
+
+        def work(progress: Any, cancelled: Any) -> Any:
+            from cryoneuro.planning import snapped, why_not
+
+            return why_not(found, snapped(anatomy, place, "skin"))
+
+        def done(text: str) -> None:
+            self.ui.whyLabel.setText(text)
+            self.panel.refresh(text)
+
+        self.panel.startAny("path", work, done, _("Looking at that place"))
 
     # A path of one's own
 
@@ -183,20 +207,13 @@ class PathStep(Step):
 
     def dropped(self) -> None:
         """The drag has ended: the path gets all its numbers, and can be taken back."""
-        from cryoneuro.pipeline import with_plan
-
         runner, node = self.panel.runner(), self.panel.parameters()
         if self._dragStart is None:
             return
         moved, runner.case, self._dragStart = runner.case, self._dragStart, None
         path = moved.plan.probes[0].trajectory
         node.pathPoints = pointsText([path.entry_ras_mm, path.tip_ras_mm])
-        node.plannedFor = planKey(node)
-        runner.put(with_plan(moved, moved.plan, requestOf(node)))
-        self.panel.present(runner, runner.case)
-        self.onDraw()
-        broken = [text for text in runner.case.plan.explanation if text.startswith("Beyond a limit")]
-        self.panel.refresh(" ".join((runner.consoleText(), *broken)))
+        self._take(moved, moved.plan, _("Path drawn."), self.onDraw)
 
     def choicesOf(self, case: Any) -> None:
         """Choose what a case was made with, when it comes back by undo or redo."""
@@ -281,14 +298,13 @@ class PathStep(Step):
             widget.setEnabled(bool(idle and runner.found is not None and plan is not None))
         self.ui.compareBox.setEnabled(bool(idle and len(runner.finalists) > 1))
         self.ui.approveButton.setEnabled(bool(idle and plan is not None and self.panel.planFits()))
+        if self._shown[:1] != (plan,):
+            self._fillClearances(plan)
         if self._shown != (plan, runner.finalists):
             self._shown = (plan, runner.finalists)
-            self._fillTables()
+            fillTable(self.ui.pathTable, self._pathRows(), stretch=2)
 
-    def _fillTables(self) -> None:
-        runner = self.panel.runner()
-        plan = runner.case.plan if runner.case is not None else None
-        fillTable(self.ui.pathTable, self._pathRows(), stretch=2)
+    def _fillClearances(self, plan: Any) -> None:
         clear = []
         for c in plan.clearances if plan is not None else ():
             name = c.structure.replace("_", " ")
@@ -298,7 +314,7 @@ class PathStep(Step):
             mark = "stop" if c.slack_mm < 0 else "warning" if c.clearance_mm < c.warning_mm else "ok"
             clear.append([MARKS[mark], name, _clear(c.clearance_mm), f"{c.slack_mm:+.1f} mm"])
         fillTable(self.ui.clearanceTable, clear)
-        self.ui.whyLabel.setText(_("Press Plan.") if plan is None else runner.consoleText())
+        self.ui.whyLabel.setText(_("Press Plan.") if plan is None else self.panel.runner().consoleText())
 
     def _pathRows(self) -> list[list[str]]:
         """The finalists; the plan alone where it came back without them."""

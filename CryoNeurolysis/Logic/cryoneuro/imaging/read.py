@@ -140,7 +140,8 @@ def _checked_hu(array: npt.NDArray[Any], source: Path | str) -> tuple[npt.NDArra
         hu = np.rint(hu)
     hu = hu.astype(np.int16)
     # Scanner padding comes as -2000, -2048, -3024 ...; noise in air may fall a little under -1024.
-    hu[hu < -1100] = NO_DATA_HU
+    # Other threads go on during this one; with a mask as an index they would wait.
+    np.copyto(hu, np.int16(NO_DATA_HU), where=hu < -1100)
     np.maximum(hu, -1024, out=hu, where=hu != NO_DATA_HU)
     padded = padded_columns(hu)
     if padded is not None:

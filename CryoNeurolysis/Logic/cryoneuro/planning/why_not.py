@@ -12,6 +12,9 @@ from .explain import limit_words
 
 _NEAR_MM = 6.0
 """Entries are thinned to 3 mm, so a place on the skin that was tried has one this near."""
+_PER_MM = 50.0
+_HALF = 1 << 20
+"""Places are told apart to a fiftieth of a millimeter within 20 m about the origin."""
 _AXES = (("right", "left"), ("front", "back"), ("head", "feet"))
 
 
@@ -39,8 +42,12 @@ def skin_map(found: CandidateSet) -> SkinMap:
 
     Millimeters and degrees are weighed alike: one degree moves a point 60 mm away by about one millimeter.
     """
-    entries, place = np.unique(found.entry_ras_mm, axis=0, return_inverse=True)
-    place = place.reshape(-1)
+    # One whole number for each place: sorted many times faster than rows, and other threads go on meanwhile.
+    cells = np.rint(found.entry_ras_mm * _PER_MM).astype(np.int64) + _HALF
+    _, first, place = np.unique(
+        (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2], return_index=True, return_inverse=True
+    )
+    entries = found.entry_ras_mm[first]
     worst = found.slack.min(axis=1)
     cost = found.criteria @ found.weights
     passing = worst >= 0.0

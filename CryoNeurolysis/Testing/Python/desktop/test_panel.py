@@ -143,7 +143,7 @@ def test_weights_rank_again_and_another_path_can_be_taken_back(window, phantom, 
     ui = window.go("path")
     tip = window.runner.case.plan.probes[0].trajectory.tip_ras_mm
     ui.pathTable.cellClicked.emit(2, 0)
-    window.settle()
+    window.wait()
     assert not np.array_equal(window.runner.case.plan.probes[0].trajectory.tip_ras_mm, tip)
     assert [ui.pathTable.item(r, 0).text()[0] for r in range(3)].index("\u25cf") == 2
     window.click(window.panel.ui.undoButton)
@@ -171,6 +171,7 @@ def test_weights_rank_again_and_another_path_can_be_taken_back(window, phantom, 
     placed = window.scene.GetFirstNodeByName("Why not here?")
     placed.AddControlPoint(*[float(v) for v in planned.found.entry_ras_mm[0]])
     window.until(lambda: not window.panel.placing.isPlacing())
+    window.wait()
     assert "path" in ui.whyLabel.text() and window.scene.GetFirstNodeByName("Why not here?") is None
     assert interaction.GetCurrentInteractionMode() != interaction.Place
 
@@ -190,6 +191,7 @@ def test_dragging_the_path_gives_its_numbers_and_one_undo_step(window, phantom, 
             start.tip_ras_mm[2] + 2 * step
         )
     window.until(lambda: window.panel.node.pathPoints != "")
+    window.wait()
     assert window.runner.case.plan.explanation[0] == "Path drawn by a person."
     assert len(window.runner._before) == undo + 1, "a drag is one step"
     assert any("draws" in text for text in window.runner.case.plan.explanation), "the chance is told when the drag ends"
