@@ -7,7 +7,7 @@ CT ?=
 LABELS ?=
 ARGS ?=
 
-.PHONY: setup demo test lint bench peers clean
+.PHONY: setup demo test lint bench peers pictures clean
 
 setup: $(VENV)/.ready
 
@@ -36,6 +36,11 @@ bench: setup peers
 	$(RUN)/python benchmarks/thermal.py
 	$(RUN)/python benchmarks/anatomy.py
 	$(RUN)/python benchmarks/planning.py
+	$(RUN)/python benchmarks/panel.py
+
+# Every step of the panel beside the views, as docs/pictures/panel-*.png.
+pictures: setup
+	$(RUN)/python scripts/draw_panel.py
 
 clean:
 	rm -rf $(VENV) .venv-peers demo-results build dist .pytest_cache .mypy_cache .ruff_cache

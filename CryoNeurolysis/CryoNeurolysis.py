@@ -17,9 +17,6 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-PHANTOM_NAME = "CryoNeurolysisPhantom"
-PUBLIC_CT_NAME = "CryoNeurolysisPublicCt"
-
 
 def ensureEnginePath() -> None:
     """Put the module's folder and its source root Logic on the path, once, when the engine is first needed."""
@@ -56,56 +53,11 @@ class CryoNeurolysis(ScriptedLoadableModule):
 
 
 def registerSampleData() -> None:
-    """Offer the synthetic phantom, made on this machine, and a public CT, by address, in the Sample Data module."""
-    import SampleData
-
+    """Offer a phantom and a public CT in the Sample Data module."""
     ensureEnginePath()
-    from cryoneuro.imaging.demo import WHEEL_FILE, WHEEL_SHA256, WHEEL_URL
+    from CryoNeurolysisLib.desktop.sample_data import registerSampleData as register
 
-    icons = Path(__file__).resolve().parent / "Resources" / "Icons"
-    register = SampleData.SampleDataLogic
-    if hasattr(register, "registerCustomSampleDataCategory"):  # Slicer 5.11 and later
-        register.registerCustomSampleDataCategory("CryoNeurolysis", title=_("Cryoneurolysis"))
-    register.registerCustomSampleDataSource(
-        category="CryoNeurolysis",
-        sampleName=PHANTOM_NAME,
-        thumbnailFileName=str(icons / "CryoNeurolysisPhantom.png"),
-        uris=[],
-        fileNames=[],
-        nodeNames=[],
-        loadFiles=[],
-        customDownloader=loadPhantom,
-    )
-    register.registerCustomSampleDataSource(
-        category="CryoNeurolysis",
-        sampleName=PUBLIC_CT_NAME,
-        thumbnailFileName=str(icons / "CryoNeurolysisPublicCt.png"),
-        uris=[WHEEL_URL],
-        fileNames=[WHEEL_FILE],
-        nodeNames=[PUBLIC_CT_NAME],
-        loadFiles=[False],
-        checksums=[f"SHA256:{WHEEL_SHA256}"],
-        customDownloader=loadPublicCt,
-    )
-
-
-def loadPhantom(source=None) -> vtkMRMLScalarVolumeNode:
-    """Make the phantom and show it, as Sample Data does with what it downloads."""
-    node = CryoNeurolysisLogic().makePhantom()
-    slicer.util.setSliceViewerLayers(background=node, fit=True)
-    return node
-
-
-def loadPublicCt(source) -> vtkMRMLScalarVolumeNode:
-    """Download the public chest CT (35 MB, once), check it, unpack it and show it."""
-    import SampleData
-
-    uri, name, checksum = source.uris[0], source.fileNames[0], source.checksums[0]
-    folder = slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory()
-    wheel = SampleData.SampleDataLogic().downloadFile(uri, folder, name, checksum=checksum)
-    node = CryoNeurolysisLogic().readPublicCt(Path(wheel))
-    slicer.util.setSliceViewerLayers(background=node, fit=True)
-    return node
+    register(Path(__file__).resolve().parent / "Resources" / "Icons")
 
 
 #
@@ -312,199 +264,15 @@ class CryoNeurolysisLogic(ScriptedLoadableModuleLogic):
         """The case runner of a CT; of the chosen one when None."""
         return self.book().of(volume if volume is not None else self.getParameterNode().inputVolume)
 
-    def acquisition(self, volume: vtkMRMLScalarVolumeNode, position: str = ""):
-        """What is known of a scan beside its voxels: from the DICOM database, and how the patient lies from the user.
-
-        Args:
-            position: as DICOM says it; empty takes what the file says.
-        """
-        from cryoneuro.model import Acquisition
-
-        uids = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
-        said = {}
-        if uids and self.hasDicomDatabase():
-            file = slicer.dicomDatabase.fileForInstance(uids[0])
-            tags = {
-                "patient_position": "0018,5100",
-                "study_uid": "0020,000d",
-                "series_uid": "0020,000e",
-                "frame_of_reference_uid": "0020,0052",
-            }
-            said = {name: slicer.dicomDatabase.fileValue(file, tag) for name, tag in tags.items()} if file else {}
-        if position:
-            said["patient_position"] = position
-        return Acquisition(modality="CT" if uids else "", description=volume.GetName(), **said)
-
-    def checkIsClear(self, check, target: str) -> bool:
-        """Whether nothing is unknown and nothing speaks against it before the procedure."""
-        from cryoneuro.assessment import check_findings
-        from cryoneuro.model import Status
-
-        return all(f.status is Status.OK for f in check_findings(check, target))
-
-    def hasDicomDatabase(self) -> bool:
-        """Whether a DICOM database is open."""
-        database = getattr(slicer, "dicomDatabase", None)
-        return database is not None and bool(database.isOpen)
-
-    def loadNewestCt(self) -> vtkMRMLScalarVolumeNode:
-        """The CT series that was added to the DICOM database last.
-
-        Raises:
-            ValueError: there is none, or it cannot be loaded.
-        """
-        if not self.hasDicomDatabase():
-            raise ValueError(_("No DICOM database is open; open one in the DICOM module."))
-        from DICOMLib import DICOMUtils
-
-        database = slicer.dicomDatabase
-        found = []
-        for patient in database.patients():
-            for study in database.studiesForPatient(patient):
-                for series in database.seriesForStudy(study):
-                    if database.fieldForSeries("Modality", series) == "CT":
-                        found.append((database.fieldForSeries("InsertTimestamp", series), series))
-        if not found:
-            raise ValueError(_("The DICOM database holds no CT; import one in the DICOM module."))
-        ids = DICOMUtils.loadSeriesByUID([max(found)[1]])
-        nodes = [slicer.mrmlScene.GetNodeByID(identifier) for identifier in ids]
-        volumes = [node for node in nodes if node is not None and node.IsA("vtkMRMLScalarVolumeNode")]
-        if not volumes:
-            raise ValueError(_("The newest CT series could not be loaded; load it in the DICOM module."))
-        return volumes[0]
-
-    def hasSegmentEditor(self) -> bool:
-        """Whether the Segment Editor is there."""
-        return hasattr(slicer.modules, "segmenteditor")
-
-    def openEditor(self, segmentation: vtkMRMLSegmentationNode, volume: vtkMRMLScalarVolumeNode) -> None:
-        """Show a segmentation in the Segment Editor."""
-        slicer.util.selectModule("SegmentEditor")
-        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
-        editor.setSegmentationNode(segmentation)
-        editor.setSourceVolumeNode(volume)
-
-    def copySegmentation(
-        self, source: vtkMRMLSegmentationNode, target: vtkMRMLSegmentationNode | None
-    ) -> vtkMRMLSegmentationNode:
-        """What was drawn, as a segmentation of the user's own that the next segmentation takes as given.
-
-        Args:
-            target: the user's segmentation from before, which takes the drawn segments; a new one is made when None.
-        """
-        if target is None:
-            target = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs, drawn and edited")
-            target.CreateDefaultDisplayNodes()
-            target.GetDisplayNode().SetVisibility(False)
-        copied, edited = target.GetSegmentation(), source.GetSegmentation()
-        for number in range(edited.GetNumberOfSegments()):
-            name = edited.GetNthSegmentID(number)
-            if copied.GetSegment(name) is not None:
-                copied.RemoveSegment(name)
-            copied.CopySegmentFromSegmentation(edited, name)
-        return target
-
-    def hasTotalSegmentator(self) -> bool:
-        """Whether the extension TotalSegmentator is installed; it is never required."""
-        return hasattr(slicer.modules, "totalsegmentator")
-
-    def segmentOrgans(self, volumeNode: vtkMRMLScalarVolumeNode) -> vtkMRMLSegmentationNode:
-        """A segmentation of the organs by TotalSegmentator, with the names that the landmark rules know.
-
-        Raises:
-            ValueError: the extension is not installed, or no CT is chosen.
-        """
-        if not self.hasTotalSegmentator():
-            raise ValueError(_("TotalSegmentator is not installed; install it with the Extensions Manager."))
-        if volumeNode is None:
-            raise ValueError(_("Choose a CT first."))
-        from TotalSegmentator import TotalSegmentatorLogic
-
-        logic = TotalSegmentatorLogic()
-        logic.setupPythonRequirements()
-        segmentation = slicer.mrmlScene.AddNewNodeByClass(
-            "vtkMRMLSegmentationNode", f"Organs of {volumeNode.GetName()}"
-        )
-        try:
-            logic.process(volumeNode, segmentation, fast=False, task="total")
-        except Exception:
-            slicer.mrmlScene.RemoveNode(segmentation)
-            raise
-        return segmentation
-
-    def hasFastSolver(self) -> bool:
-        """Whether the compiled solver can be used; told without loading the engine."""
-        import importlib.util
-
-        return importlib.util.find_spec("numba") is not None
-
-    def installFastSolver(self) -> None:
-        """Install numba through Slicer's own installer, when the user agrees; without it everything works, only slower."""
-        import importlib
-
-        from cryoneuro.thermal import compiled_available
-
-        question = _(
-            "Install the Python package numba? Freezing then runs several times faster. It needs the internet."
-        )
-        if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Cryoneurolysis")):
-            return
-        installer = getattr(slicer, "packaging", slicer.util)
-        installer.pip_install("numba>=0.60")
-        importlib.invalidate_caches()
-        compiled_available.cache_clear()
-
     def forget(self) -> None:
         """The scene is gone."""
         self._book = None
 
-    def viewPictures(self, folder: Path) -> tuple:
-        """Pictures of the slice views and the 3D view for a report; none where there are no views.
-
-        Args:
-            folder: they are written there.
-        """
-        manager = getattr(slicer.app, "layoutManager", None)
-        layout = None if manager is None else manager()
-        if layout is None:
-            return ()
-        import ScreenCapture
-        from cryoneuro.report import Picture
-
-        capture = ScreenCapture.ScreenCaptureLogic()
-        views = [(f"{name} slice view", layout.sliceWidget(name)) for name in ("Red", "Yellow", "Green")]
-        views = [(words, widget.sliceView()) for words, widget in views if widget is not None]
-        if layout.threeDViewCount:
-            views.append(("3D view", layout.threeDWidget(0).threeDView()))
-        band = _(
-            "Thick lines: 0, -20 and -40 C as shown; CT itself shows the 0 C edge only. Thin: where -20 C may lie as well."
-        )
-        found = []
-        for number, (words, view) in enumerate(views):
-            path = folder / f"view{number}.png"
-            capture.captureImageFromView(view, str(path))
-            if path.is_file():
-                found.append(Picture(path, f"{words}. {band}"))
-        return tuple(found)
-
-    def readPublicCt(self, wheel: Path) -> vtkMRMLScalarVolumeNode:
-        """The public chest CT from its downloaded package as a volume node."""
-        from cryoneuro.imaging import read_ct
-        from cryoneuro.imaging.demo import demo_ct_from
-        from CryoNeurolysisLib.scene.nodes import ctNode
-
-        node = ctNode(slicer.mrmlScene, read_ct(demo_ct_from(wheel)[0]))
-        node.SetName(PUBLIC_CT_NAME)
-        return node
-
     def makePhantom(self) -> vtkMRMLScalarVolumeNode:
         """The synthetic phantom as a volume node."""
-        from cryoneuro.imaging import make_phantom
-        from CryoNeurolysisLib.scene.nodes import ctNode
+        from CryoNeurolysisLib.desktop.sample_data import makePhantom
 
-        node = ctNode(slicer.mrmlScene, make_phantom().ct)
-        node.SetName(PHANTOM_NAME)
-        return node
+        return makePhantom()
 
 
 #

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import vtk
-from cryoneuro.imaging import make_phantom
+from cryoneuro.imaging import make_phantom, read_ct
+from cryoneuro.imaging.demo import demo_ct_files
 from vtk.util.numpy_support import numpy_to_vtk
 
 ICONS = Path(__file__).resolve().parents[1] / "CryoNeurolysis" / "Resources" / "Icons"
@@ -52,7 +53,23 @@ def icon(size: int = 128) -> np.ndarray:
 def thumbnail() -> np.ndarray:
     """A slice of the phantom, 260 x 280."""
     ct = make_phantom(1.5).ct
-    plane = ct.array_kji[ct.array_kji.shape[0] // 2 + 14].astype(float)
+    return _slice(ct.array_kji[ct.array_kji.shape[0] // 2 + 14].astype(float))
+
+
+def public_thumbnail() -> np.ndarray:
+    """A slice of the public CT of the demo, 260 x 280. Cite it as Resources/Data/sample_cts.json says."""
+    ct = read_ct(demo_ct_files()[0])
+    k, j, i = ct.array_kji.shape
+    straight = ct.array_kji[k // 3].astype(float)
+    rows, columns = (
+        slice(None, None, -1 if ct.geometry.ijk_to_ras[n, n] * sign < 0 else 1) for n, sign in ((1, -1), (0, -1))
+    )
+    plane = straight[rows, columns]
+    side = min(j, i)
+    return _slice(plane[(j - side) // 2 : (j + side) // 2, (i - side) // 2 : (i + side) // 2])
+
+
+def _slice(plane: np.ndarray) -> np.ndarray:
     gray = np.clip((plane + 160) / 400, 0, 1)
     rows = np.linspace(0, plane.shape[0] - 1, 260).round().astype(int)
     columns = np.linspace(0, plane.shape[1] - 1, 280).round().astype(int)
@@ -64,3 +81,4 @@ if __name__ == "__main__":
     ICONS.mkdir(parents=True, exist_ok=True)
     write(ICONS / "CryoNeurolysis.png", icon())
     write(ICONS / "CryoNeurolysisPhantom.png", thumbnail())
+    write(ICONS / "CryoNeurolysisPublicCt.png", public_thumbnail())

@@ -14,6 +14,7 @@ import slicer
 from cryoneuro.model import Case, Check, CryoNeuroError, Verdict
 from slicer.i18n import tr as _
 
+from . import services
 from .archive_keeper import ArchiveKeeper
 from .case_book import CaseBook, giveChoices, takeChoices
 from .case_runner import CaseRunner, Made
@@ -123,7 +124,7 @@ class Panel:
             ImageError: they cannot be used.
         """
         runner = self.runner()
-        acquisition = self.logic.acquisition(self.volume(), self.node.position)
+        acquisition = services.acquisition(self.volume(), self.node.position)
         return runner.source(self.volume(), acquisition), runner.labels(self.node.organs)
 
     # Moving about
@@ -184,7 +185,7 @@ class Panel:
             return
         runner = self.runner()
         try:
-            source = runner.source(volume, self.logic.acquisition(volume, self.node.position))
+            source = runner.source(volume, services.acquisition(volume, self.node.position))
         except CryoNeuroError as error:
             self.look = CtLook.of(volume, error=str(error))
             return
@@ -259,7 +260,7 @@ class Panel:
             frozenFor=self.planFits(),
             verdictGood=assessment is not None and assessment.verdict is Verdict.TREATED_AND_SAFE,
             checkBegun=begun(check),
-            checked=begun(check) and self.logic.checkIsClear(check, node.target),
+            checked=begun(check) and services.checkIsClear(check, node.target),
             saved=self.saved is not None and self.saved is case,
         )
 

@@ -183,6 +183,11 @@ def removeNode(scene: Any, node: Any) -> None:
     if item:
         hierarchy.RemoveItem(item, False, False)
     scene.RemoveNode(node)
+    if node.IsA("vtkMRMLSegmentationNode"):
+        # A segment that goes erases itself from the label image that it shares with others: slow, and the image is used again.
+        segmentation = node.GetSegmentation()
+        for number in range(segmentation.GetNumberOfSegments()):
+            segmentation.GetNthSegment(number).RemoveAllRepresentations()
     for companion in companions:
         if companion is not None and companion.GetScene() is not None:
             scene.RemoveNode(companion)

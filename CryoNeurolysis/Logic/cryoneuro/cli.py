@@ -21,8 +21,7 @@ from .anatomy import segment
 from .cli_parser import EXIT_CHECK_FAILED, Action, build_parser
 from .console import Reporter, block_numbers, block_words, finalist_numbers, finalist_table, summary
 from .imaging import LabelMap, demo_ct_files, list_series, make_phantom, read_ct, read_label_map
-from .imaging.demo import CITATION
-from .knowledge import needle, needles, nerve, nerves, probe, probes, protocol, protocols
+from .knowledge import demo_source, needle, needles, nerve, nerves, probe, probes, protocol, protocols
 from .knowledge.catalog import probe_total_mm
 from .model import Case, CryoNeuroError, CtVolume, KnowledgeError, Verdict, never_cancelled
 from .pipeline import (
@@ -256,7 +255,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         image, labels = demo_ct_files()
         return read_ct(image, progress=reporter.stage("read CT")), read_label_map(labels)
 
-    credit_lines = () if arguments.phantom or arguments.ct else (CITATION,)
+    credit_lines = () if arguments.phantom or arguments.ct else (demo_source().citation,)
     return _whole(arguments, source, targets, credit_lines)
 
 

@@ -10,6 +10,7 @@ import slicer
 from cryoneuro.knowledge import color, nerve
 from slicer.i18n import tr as _
 
+from .. import services
 from ..case_runner import for_course
 from ..request_text import courseKey, planKey, segmentationKey
 from ..tables import checkCell, fillTable, isChecked
@@ -62,12 +63,12 @@ class AnatomyStep(Step):
 
     def onEditor(self, *_unused: Any) -> None:
         """The anatomy in the Segment Editor."""
-        self.panel.logic.openEditor(self.panel.runner().nodes.segmentation, self.panel.volume())
+        services.openEditor(self.panel.runner().nodes.segmentation, self.panel.volume())
 
     def onTakeOver(self, *_unused: Any) -> None:
         """Use what was drawn or changed in the Segment Editor."""
         node = self.panel.parameters()
-        node.organs = self.panel.logic.copySegmentation(self.panel.runner().nodes.segmentation, node.organs)
+        node.organs = services.copySegmentation(self.panel.runner().nodes.segmentation, node.organs)
         node.edits += 1
         self.onSegment()
 
@@ -193,7 +194,7 @@ class AnatomyStep(Step):
         shown = runner.nodes is not None and runner.nodes.segmentation is not None
         self.ui.segmentButton.setEnabled(idle)
         self.ui.importButton.setEnabled(idle)
-        self.ui.editorButton.setEnabled(bool(has and shown and self.panel.logic.hasSegmentEditor()))
+        self.ui.editorButton.setEnabled(bool(has and shown and services.hasSegmentEditor()))
         self.ui.takeOverButton.setEnabled(bool(has and shown))
         for button in (self.ui.insideButton, self.ui.outsideButton, self.ui.growSelector):
             button.setEnabled(has)

