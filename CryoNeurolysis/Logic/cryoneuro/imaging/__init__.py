@@ -4,7 +4,7 @@ from .demo import demo_ct_files
 from .kept import KeptByContent, KeptForArrays
 from .label_map import LabelMap
 from .labels import read_label_map
-from .lattice import WorkingCt, label_on_grid, on_grid, sample, working_ct, working_geometry
+from .lattice import WorkingCt, label_on_grid, on_grid, on_volume, sample, working_ct, working_geometry
 from .nrrd_write import write_layers, write_sequence, write_volume
 from .phantom import Phantom, make_phantom
 from .read import ct_from_array, list_series, read_ct
@@ -24,6 +24,7 @@ __all__ = [
     "list_series",
     "make_phantom",
     "on_grid",
+    "on_volume",
     "read_ct",
     "read_label_map",
     "sample",

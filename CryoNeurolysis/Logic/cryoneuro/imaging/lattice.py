@@ -111,6 +111,14 @@ def on_grid(ct: CtVolume, geometry: VolumeGeometry) -> WorkingCt:
     return WorkingCt(working.array_kji[box], working.measured_kji[box] & within, geometry)
 
 
+def on_volume(
+    array_kji: npt.NDArray[Any], source: VolumeGeometry, target: VolumeGeometry, default: float
+) -> npt.NDArray[np.float32]:
+    """Linear resampling of values (k, j, i) to any other grid, float32; `default` outside."""
+    values = array_kji if array_kji.dtype == np.float32 else array_kji.astype(np.float32)
+    return _resample(to_sitk(values, source), target, sitk.sitkLinear, default)
+
+
 def label_on_grid(labels_kji: npt.NDArray[Any], source: VolumeGeometry, target: VolumeGeometry) -> npt.NDArray[Any]:
     """Nearest-neighbor resampling of labels (k, j, i) to another grid; 0 outside."""
     return _resample(to_sitk(labels_kji, source), target, sitk.sitkNearestNeighbor, 0)

@@ -12,12 +12,14 @@ from .errors import (
     CancelledError,
     CaseError,
     CryoNeuroError,
+    GuidanceError,
     ImageError,
     KnowledgeError,
     PlanningError,
     ThermalError,
 )
-from .geometry import VolumeGeometry, across
+from .geometry import VolumeGeometry, across, moved
+from .guidance import Alignment, FoundProbe
 from .needle import Instrument, NeedleModel
 from .plan import CandidateSet, Clearance, Limit, Limits, Plan, PlannedProbe, Trajectory
 from .probe import ProbeModel, Protocol, ProtocolStep, StepKind
@@ -27,6 +29,7 @@ from .thermal import ColdProfile, ThermalRun
 
 __all__ = [
     "Acquisition",
+    "Alignment",
     "Anatomy",
     "AnatomyError",
     "Approval",
@@ -47,6 +50,8 @@ __all__ = [
     "Driver",
     "Event",
     "Finding",
+    "FoundProbe",
+    "GuidanceError",
     "ImageError",
     "Instrument",
     "KnowledgeError",
@@ -76,6 +81,7 @@ __all__ = [
     "across",
     "content_hash",
     "frozen_array",
+    "moved",
     "never_cancelled",
     "no_progress",
 ]

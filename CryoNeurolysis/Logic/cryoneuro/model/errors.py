@@ -49,6 +49,12 @@ class CaseError(CryoNeuroError):
     exit_code = 9
 
 
+class GuidanceError(CryoNeuroError):
+    """A live scan cannot be received, placed or read."""
+
+    exit_code = 10
+
+
 class CancelledError(CryoNeuroError):
     """The user stopped a long step."""
 

@@ -105,3 +105,10 @@ def across(axis: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.
     one = np.cross(axis, np.eye(3)[int(np.argmin(np.abs(axis)))])
     one /= np.linalg.norm(one)
     return one, np.cross(axis, one)
+
+
+def moved(matrix: npt.NDArray[np.float64], points_ras_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Points (N, 3) or (3,) through a rigid (4, 4) matrix, RAS mm."""
+    points = np.asarray(points_ras_mm, dtype=np.float64)
+    result: npt.NDArray[np.float64] = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return result

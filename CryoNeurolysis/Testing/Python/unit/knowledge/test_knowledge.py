@@ -28,6 +28,7 @@ FILES = [
     "needles",
     "checklist",
     "anesthetics",
+    "sample_cts",
 ]
 
 
