@@ -36,7 +36,7 @@ fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade pip
-"$venv/bin/python" -m pip install --quiet --editable '.[cli,fast,scene,dev]'
+"$venv/bin/python" -m pip install --quiet --editable '.[cli,fast,scene,live,dev]'
 
 # Offscreen rendering needs EGL and GL libraries that a bare server lacks.
 if ! "$venv/bin/python" scripts/can_render.py 2>/dev/null; then
@@ -47,4 +47,9 @@ if ! "$venv/bin/python" scripts/can_render.py 2>/dev/null; then
         printf '%s\n' "Pictures cannot be rendered yet. Type: sudo apt-get install $libraries   and run make again." \
             "Everything but the pictures works without it." >&2
     fi
+fi
+
+# A scanner to test the receiver with; the tests that need it say so and are skipped without it.
+if ! command -v dcmsend >/dev/null; then
+    install_packages dcmtk || printf '%s\n' "The receiver is tested with dcmtk. Type: sudo apt-get install dcmtk" >&2
 fi

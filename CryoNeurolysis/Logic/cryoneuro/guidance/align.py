@@ -111,7 +111,9 @@ def _start(
         picture = _picture(plan_ct, target, grid_mm, blur_mm, live_ct, thick, anatomy)
         samples = _samples(live_ct, grid_mm, blur_mm, center).rough.thinned(_COARSE_SAMPLES)
         result = match(picture, samples, first, center)
-        best.append((result.likeness if result.used > 0.5 * constant("live_least_overlap") else -1.0, result.live_to_other))
+        best.append(
+            (result.likeness if result.used > 0.5 * constant("live_least_overlap") else -1.0, result.live_to_other)
+        )
     order = sorted(range(len(best)), key=lambda n: -best[n][0])
     if not same_frame and len(order) > 1:
         first, second = best[order[0]], best[order[1]]
@@ -171,7 +173,9 @@ def _samples(ct: CtVolume, grid_mm: float, blur_mm: float, center: Array) -> _Li
     # Specks are vessels with contrast, stones or noise.
     bone = np.stack([_specks_off(plane, 20.0 / float(step.prod())) for plane in bone])
     near_bone = np.stack([ndimage.binary_dilation(plane, disk) for plane in bone]) & usable
-    soft = usable & ~np.stack([ndimage.binary_dilation(plane, disk, 2) for plane in bone]) & (small > -250) & (small < 250)
+    soft = (
+        usable & ~np.stack([ndimage.binary_dilation(plane, disk, 2) for plane in bone]) & (small > -250) & (small < 250)
+    )
     matrix = ct.geometry.ijk_to_ras.copy()
     matrix[:3, 3] += matrix[:3, :3] @ np.array([*(0.5 * (np.array(factors) - 1)), 0.0])
     matrix[:3, :2] *= factors
@@ -351,9 +355,7 @@ def _why_not(
     n = np.array(live_ct.geometry.shape_kji[::-1])
     off = np.maximum(np.maximum(-inside, inside - (n - 1)), 0.0) * np.array(live_ct.geometry.spacing_mm)
     if float(off.max()) > margin + 60.0:
-        return (
-            f"The target lies {off.max():.0f} mm outside the live scan; scan the region of the target. {do}"
-        )
+        return f"The target lies {off.max():.0f} mm outside the live scan; scan the region of the target. {do}"
     if turn > constant("live_turn_stop_deg"):
         return (
             f"The patient has turned by {turn:.0f} degrees since the planning CT, more than "

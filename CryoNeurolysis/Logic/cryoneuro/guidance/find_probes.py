@@ -21,6 +21,8 @@ _OLD_METAL_HU = 1500.0
 _SPARE_LINES = 3
 _PAIR_RATIO = 0.8
 _REST_SHARE = 0.15
+_FAINT_SHARE = 0.04
+"""Thinner than any needle beside any probe: what is fainter than this share of the strongest shaft is no shaft."""
 
 
 def find_probes(
@@ -60,7 +62,10 @@ def find_probes(
     planned = [_in_block(alignment, geometry, p) for p in probes]
     ends = [_tip_end(line, inside, spacing, planned, block.live_hu.shape) for line in lines]
     choice = _chosen(ends, planned)
-    radius = [0.5 * (probes[choice[n]].probe.diameter_mm if n in choice else probes[0].probe.diameter_mm) for n in range(len(lines))]
+    radius = [
+        0.5 * (probes[choice[n]].probe.diameter_mm if n in choice else probes[0].probe.diameter_mm)
+        for n in range(len(lines))
+    ]
     fits = _fitted(block, ends, radius)
     kept = [n for n, fit in enumerate(fits) if not _is_rest(fit, fits)]
     fits, radius, ends = [fits[n] for n in kept], [radius[n] for n in kept], [ends[n] for n in kept]
@@ -78,7 +83,9 @@ def find_probes(
         in_view = bool(gap[2] > 0.2 * half and gap[:2].min() > 2.0)
         # Between the cylinder's end, which is seen, and the point of the tip, which is too thin to be.
         tip = fit.tip_mm + 2.0 / 3.0 * point_mm * fit.toward
-        sigma = float(np.hypot(fit.tip_sigma_mm, 0.3 * float(spacing[0]) + 0.1 * abs(fit.toward[2]) * float(spacing[2])))
+        sigma = float(
+            np.hypot(fit.tip_sigma_mm, 0.3 * float(spacing[0]) + 0.1 * abs(fit.toward[2]) * float(spacing[2]))
+        )
         sigma = float(np.hypot(sigma, 2.0 / 3.0 * point_mm))
         rear = fit.tip_mm - max(_length(line), 10.0) * fit.toward
         found.append(
@@ -210,7 +217,12 @@ def _fitted(block: SliceBlock, ends: Sequence[End], radius: list[float]) -> list
             if any(_gap_mm(ends[n], ends[m]) < 10.0 for m in group):
                 group.append(n)
                 left.remove(n)
-        fits = fit_shafts(block, [(ends[n][0], ends[n][1]) for n in group], [radius[n] for n in group], [_length(ends[n]) for n in group])
+        fits = fit_shafts(
+            block,
+            [(ends[n][0], ends[n][1]) for n in group],
+            [radius[n] for n in group],
+            [_length(ends[n]) for n in group],
+        )
         found |= dict(zip(group, fits, strict=True))
     return [found[n] for n in range(len(ends))]
 
@@ -228,6 +240,8 @@ def _gap_mm(one: End, other: End) -> float:
 
 def _is_rest(fit: ShaftFit, fits: Sequence[ShaftFit]) -> bool:
     """Whether it is only what blur and streaks of a stronger shaft beside it have left over."""
+    if fit.strength < _FAINT_SHARE * max(f.strength for f in fits):
+        return True
     for other in fits:
         if fit.strength < _REST_SHARE * other.strength and abs(float(fit.toward @ other.toward)) > 0.97:
             gap, _ = distance_in_slices(fit.tip_mm[None], other.tip_mm, other.toward, 0.0)

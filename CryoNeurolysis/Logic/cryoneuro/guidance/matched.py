@@ -193,7 +193,9 @@ def match(
         likeness = _likeness(value, wanted, weight)
         part = normal[columns, columns]
         step = np.zeros(6)
-        step[columns] = -np.linalg.solve(part + damping * np.diag(np.diag(part)) + 1e-9 * np.eye(len(part)), down[columns])
+        step[columns] = -np.linalg.solve(
+            part + damping * np.diag(np.diag(part)) + 1e-9 * np.eye(len(part)), down[columns]
+        )
         # A turn of more than a few degrees at once leaves the range in which the slopes hold.
         size = max(float(np.linalg.norm(step[:3])) / 0.05, float(np.linalg.norm(step[3:])) / 4.0, 1.0)
         step /= size

@@ -182,9 +182,7 @@ def fit_shafts(
         close = np.abs((points - tip) @ axis) < 20.0
         misfit = float(np.sqrt(np.mean(residual[close] ** 2))) if close.any() else 0.0
         depth = float(np.hypot(depth, leveled[n][3]))
-        fits.append(
-            ShaftFit(tip, axis, strength, blur, depth, float(np.hypot(turn, level_deg[n])), misfit)
-        )
+        fits.append(ShaftFit(tip, axis, strength, blur, depth, float(np.hypot(turn, level_deg[n])), misfit))
     return fits
 
 
@@ -222,9 +220,7 @@ def cost_hu(block: SliceBlock, fits: list[ShaftFit], radius_mm: list[float], nea
     points, live, expected = _near(block, near, [60.0] * len(near))
     total = expected.copy()
     for fit, radius in zip(fits, radius_mm, strict=True):
-        total += shaft_hu(
-            points, fit.tip_mm, fit.toward, fit.strength, fit.blur_mm, radius, float(block.spacing_mm[2])
-        )
+        total += shaft_hu(points, fit.tip_mm, fit.toward, fit.strength, fit.blur_mm, radius, float(block.spacing_mm[2]))
     left = (np.minimum(total, block.clip_hu) - live) / _ROBUST_HU
     return float(np.mean(2.0 * (np.sqrt(1.0 + left**2) - 1.0)))
 
@@ -274,9 +270,7 @@ def _leveled(
     return np.mean([p for p, _ in near], axis=0), axis, doubt, height
 
 
-def _near(
-    block: SliceBlock, lines: list[tuple[Array, Array]], length_mm: list[float]
-) -> tuple[Array, Array, Array]:
+def _near(block: SliceBlock, lines: list[tuple[Array, Array]], length_mm: list[float]) -> tuple[Array, Array, Array]:
     """Voxel centers, scanned and expected values near the front part of some lines."""
     shape = np.array(block.live_hu.shape[::-1])
     chosen = np.zeros(block.live_hu.shape, bool)

@@ -1,13 +1,14 @@
 """Images in, with the checks a CT needs, and onto the working grid. LPS exists only in here."""
 
 from .demo import demo_ct_files
+from .dicom import series_of_file
 from .kept import KeptByContent, KeptForArrays
 from .label_map import LabelMap
 from .labels import read_label_map
 from .lattice import WorkingCt, label_on_grid, on_grid, on_volume, sample, working_ct, working_geometry
 from .nrrd_write import write_layers, write_sequence, write_volume
 from .phantom import Phantom, make_phantom
-from .read import ct_from_array, list_series, read_ct
+from .read import ct_from_array, list_series, read_ct, read_ct_files
 from .sitk_bridge import from_sitk, geometry_of, to_sitk
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "on_grid",
     "on_volume",
     "read_ct",
+    "read_ct_files",
     "read_label_map",
     "sample",
+    "series_of_file",
     "to_sitk",
     "working_ct",
     "working_geometry",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from ..model import Acquisition, Cancelled, CancelledError, ImageError, Progress
+from .dicom_whole import is_cut_short
 
 _UNEVEN_MM = 0.1
 """Slice distances that differ by more are not one regular volume; scanners round positions to about 0.01 mm."""
@@ -22,6 +25,7 @@ class SliceHeader:
     path: Path
     modality: str
     series_uid: str
+    instance_uid: str
     study_uid: str
     frame_uid: str
     description: str
@@ -32,6 +36,8 @@ class SliceHeader:
     thickness_mm: float | None
     patient_position: str
     acquired: str
+    patient_key: str
+    bits: int
     size: tuple[int, ...]
     spacing_mm: tuple[float, ...]
 
@@ -69,6 +75,7 @@ def _header(path: Path) -> SliceHeader | None:
         path=path,
         modality=text("0008|0060"),
         series_uid=text("0020|000e"),
+        instance_uid=text("0008|0018"),
         study_uid=text("0020|000d"),
         frame_uid=text("0020|0052"),
         description=text("0008|103e"),
@@ -79,9 +86,28 @@ def _header(path: Path) -> SliceHeader | None:
         thickness_mm=number("0018|0050"),
         patient_position=text("0018|5100"),
         acquired=f"{text('0008|0022')} {text('0008|0032')}".strip(),
+        patient_key=patient_key(text("0010|0020"), text("0010|0030")),
+        bits=int(number("0028|0100") or 16),
         size=tuple(reader.GetSize()),
         spacing_mm=tuple(reader.GetSpacing()),
     )
+
+
+def series_of_file(path: Path) -> tuple[str, str, str] | None:
+    """Series UID, instance UID and modality of a DICOM file, empty where it cannot be read; None when it is no DICOM."""
+    try:
+        if path.stat().st_size <= 132 or not is_dicom(path):
+            return None
+    except OSError:
+        return None
+    header = _header(path)
+    return ("", "", "") if header is None else (header.series_uid, header.instance_uid, header.modality)
+
+
+def patient_key(patient_id: str, birth_date: str) -> str:
+    """What tells one patient from another without saying who it is; empty where a file does not say who."""
+    said = patient_id.strip()
+    return hashlib.sha256(f"{said}|{birth_date.strip()}".encode()).hexdigest()[:16] if said else ""
 
 
 def scan_folder(folder: Path) -> dict[str, list[SliceHeader]]:
@@ -91,9 +117,13 @@ def scan_folder(folder: Path) -> dict[str, list[SliceHeader]]:
 
 def _scan(folder: Path) -> tuple[dict[str, list[SliceHeader]], list[str]]:
     """Headers by series UID, and the names of DICOM files that are damaged or no images; each file is opened once."""
+    return _scan_files([p for p in folder.iterdir() if p.is_file()])
+
+
+def _scan_files(paths: Sequence[Path]) -> tuple[dict[str, list[SliceHeader]], list[str]]:
     series: dict[str, list[SliceHeader]] = {}
     unread = []
-    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.stat().st_size > 132):
+    for path in sorted(p for p in paths if p.stat().st_size > 132):
         if not is_dicom(path):
             continue
         header = _header(path)
@@ -129,7 +159,31 @@ def read_dicom_folder(
     series, unread = _scan(folder)
     if not series:
         raise ImageError(f"{folder} holds no DICOM images; choose the folder that holds the slices of the CT.")
-    files = _choose(folder, series, series_uid, member)
+    return _read_series(_choose(folder, series, series_uid, member), unread, folder, progress, cancelled)
+
+
+def read_dicom_files(
+    paths: Sequence[Path], progress: Progress, cancelled: Cancelled
+) -> tuple[sitk.Image, Acquisition, list[str]]:
+    """Read one CT series from its files.
+
+    Raises:
+        ImageError: see read_dicom_folder.
+    """
+    folder = paths[0].parent if paths else Path()
+    series, unread = _scan_files(paths)
+    if not series:
+        raise ImageError(f"None of {len(paths)} files is a DICOM image that can be read; send the series again.")
+    if unread:
+        raise ImageError(
+            f"{len(unread)} of {len(paths)} files of the series are damaged ({', '.join(unread[:3])}); send it again."
+        )
+    return _read_series(_choose(folder, series, None, None), unread, folder, progress, cancelled)
+
+
+def _read_series(
+    files: list[SliceHeader], unread: list[str], folder: Path, progress: Progress, cancelled: Cancelled
+) -> tuple[sitk.Image, Acquisition, list[str]]:
     first = files[0]
     if first.modality and first.modality != "CT":
         raise ImageError(
@@ -145,9 +199,13 @@ def read_dicom_folder(
         frame_of_reference_uid=first.frame_uid,
         acquired=first.acquired,
         description=first.description,
+        patient_key=first.patient_key,
     )
+    if len({f.patient_key for f in files}) > 1:
+        raise ImageError(f"The slices in {folder} belong to more than one patient; export one patient's series.")
     if len(files) == 1 and len(first.size) == 3 and first.size[2] > 1:
         # An enhanced multi-frame CT keeps its whole geometry in one file.
+        _check_whole(first)
         return sitk.ReadImage(str(first.path)), acquisition, []
     ordered, step_mm = _ordered(files, folder)
     image = _read_slices(ordered, step_mm, progress, cancelled)
@@ -264,6 +322,11 @@ def _normals(orientations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return result
 
 
+def _check_whole(header: SliceHeader) -> None:
+    if is_cut_short(header.path, int(np.prod(header.size)) * header.bits // 8):
+        raise ImageError(f"{header.path} was cut short: a part of its picture is missing; copy the series again.")
+
+
 def _read_slices(files: list[SliceHeader], step_mm: float, progress: Progress, cancelled: Cancelled) -> sitk.Image:
     """The volume, slice by slice in our order: the reader's own sorting is not relied upon."""
     first = files[0]
@@ -272,6 +335,7 @@ def _read_slices(files: list[SliceHeader], step_mm: float, progress: Progress, c
     for number, header in enumerate(files):
         if cancelled():
             raise CancelledError("Reading the CT was stopped.")
+        _check_whole(header)
         try:
             plane = sitk.GetArrayFromImage(sitk.ReadImage(str(header.path)))
         except RuntimeError as error:

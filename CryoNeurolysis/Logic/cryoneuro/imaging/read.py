@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..model import (
     never_cancelled,
     no_progress,
 )
-from .dicom import is_dicom, read_dicom_folder, scan_folder, series_text
+from .dicom import is_dicom, read_dicom_files, read_dicom_folder, scan_folder, series_text
 from .nifti import nifti_nonfinite
 from .padding import padded_columns
 from .sitk_bridge import from_sitk
@@ -65,12 +66,29 @@ def read_ct(
         else:
             image, acquisition, warnings = _read_file(source), Acquisition(), []
             name = source.name.split(".")[0]
+    volume = _checked_ct(image, acquisition, warnings, name, source)
+    progress(1.0, "CT read")
+    return volume
+
+
+def read_ct_files(
+    paths: Sequence[Path], progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
+) -> CtVolume:
+    """Read a CT from the DICOM files of one series, wherever they lie and whatever lies beside them.
+
+    Raises:
+        ImageError: see read_ct.
+    """
+    image, acquisition, warnings = read_dicom_files(paths, progress, cancelled)
+    return _checked_ct(image, acquisition, warnings, acquisition.description or "CT", paths[0].parent)
+
+
+def _checked_ct(image: sitk.Image, acquisition: Acquisition, warnings: list[str], name: str, source: Path) -> CtVolume:
     array, geometry = from_sitk(image)
     if min(geometry.spacing_mm) < _SPACING_MM[0] or max(geometry.spacing_mm) > _SPACING_MM[1]:
         sizes = " x ".join(f"{s:g}" for s in geometry.spacing_mm)
         raise ImageError(f"{source} has voxels of {sizes} mm; a CT has {_SPACING_MM[0]:g} to {_SPACING_MM[1]:g} mm.")
     hu, more = _checked_hu(array, source)
-    progress(1.0, "CT read")
     return CtVolume(hu, geometry, acquisition, name, (*warnings, *more))
 
 

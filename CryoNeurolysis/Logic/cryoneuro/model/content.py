@@ -59,7 +59,8 @@ def _feed(digest: hashlib._Hash, value: Any) -> None:
         for field in dataclasses.fields(value):
             if not field.metadata.get("content", True):
                 continue
-            if getattr(value, field.name) is None and not field.metadata.get("hash_none", True):
+            # A field that came later leaves old hashes as they were while it says nothing.
+            if not field.metadata.get("hash_none", True) and getattr(value, field.name) in (None, ""):
                 continue
             digest.update(f"field:{field.name}:".encode())
             _feed(digest, getattr(value, field.name))

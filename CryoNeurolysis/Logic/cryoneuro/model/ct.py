@@ -25,6 +25,8 @@ class Acquisition:
     frame_of_reference_uid: str = ""
     acquired: str = ""
     description: str = ""
+    patient_key: str = field(default="", metadata={"hash_none": False})
+    """Tells one patient from another without saying who it is."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,9 +144,9 @@ def _draw_metal(
     rear, tip = (move[:3, :3] @ p + move[:3, 3] for p in (shaft.rear_ras_mm, shaft.tip_ras_mm))
     spacing = np.array(geometry.spacing_mm)
     count = np.maximum(4, np.ceil(spacing / 0.25)).astype(int)
-    offsets = np.stack(
-        np.meshgrid(*[(np.arange(n) + 0.5) / n - 0.5 for n in count], indexing="ij"), axis=-1
-    ).reshape(-1, 3)
+    offsets = np.stack(np.meshgrid(*[(np.arange(n) + 0.5) / n - 0.5 for n in count], indexing="ij"), axis=-1).reshape(
+        -1, 3
+    )
     # Voxels that a walk along the shaft meets, and those round them.
     steps = np.linspace(0.0, 1.0, int(np.linalg.norm(tip - rear) / 0.3) + 2)[:, None]
     walked = np.rint(geometry.ras_to_ijk(rear + steps * (tip - rear))).astype(int)
@@ -166,5 +166,3 @@ def _draw_metal(
         share = inside.reshape(len(part), -1).mean(axis=1)
         i, j, k = part.T
         metal[k, j, i] = np.maximum(metal[k, j, i], share.astype(np.float32))
-
-

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-ORDER = ["model", "knowledge", "imaging", "anatomy", "planning", "thermal", "assessment"]
+ORDER = ["model", "knowledge", "imaging", "anatomy", "planning", "thermal", "assessment", "guidance", "training"]
 MAY_USE_ALL = {"session", "report", "pipeline", "finalists", "cli", "cli_parser", "console", "__main__", "__init__"}
 FORBIDDEN = {"slicer", "qt", "ctk", "trame", "vtk", "vtkmodules", "PySide6", "CryoNeurolysisLib"}
 

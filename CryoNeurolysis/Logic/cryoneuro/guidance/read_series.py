@@ -1,0 +1,25 @@
+"""A gathered series as a CT, or a sentence why it is none."""
+
+from __future__ import annotations
+
+from ..imaging import read_ct_files
+from ..model import CryoNeuroError
+from .arrival import Arrival
+from .series import Gathered
+
+
+def arrival_of(item: Gathered) -> Arrival:
+    """Read a series; what cannot be read becomes a sentence."""
+    try:
+        ct = read_ct_files(item.files)
+    except CryoNeuroError as error:
+        return Arrival(item.series_uid, f"A scan has come that cannot be used: {error}", item.received_s)
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        return Arrival(
+            item.series_uid,
+            f"A scan of {len(item.files)} files has come that cannot be read ({type(error).__name__}); send it again.",
+            item.received_s,
+        )
+    k, j, i = ct.geometry.shape_kji
+    said = f"A scan of {k} slices of {ct.geometry.spacing_mm[2]:g} mm ({i} x {j}) has come: {item.why}."
+    return Arrival(item.series_uid, " ".join((said, *ct.warnings)), item.received_s, ct)

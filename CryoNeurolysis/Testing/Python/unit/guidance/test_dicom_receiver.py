@@ -1,0 +1,347 @@
+"""The receiver against DCMTK's senders and against what no scanner sends."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from cryoneuro.guidance import DicomReceiver, ReceiverSettings, Spool
+from cryoneuro.model import GuidanceError
+
+HERE = "127.0.0.1"
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, closing: Callable) -> DicomReceiver:  # type: ignore[type-arg]
+    return closing(DicomReceiver(tmp_path / "spool", ReceiverSettings(port=0)))  # type: ignore[no-any-return]
+
+
+def test_echo(receiver: DicomReceiver, dcmtk: Callable) -> None:  # type: ignore[type-arg]
+    result = dcmtk("echoscu", "-aec", "CRYONEURO", HERE, receiver.port)
+    assert result.returncode == 0, result.stderr
+    assert any("C-ECHO" in text for text in receiver.log)
+
+
+@pytest.mark.parametrize("program", ["storescu", "dcmsend"])
+def test_a_series_arrives_as_the_volume_that_was_sent(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable, program: str
+) -> None:  # type: ignore[type-arg]
+    files = write_series("push")
+    random.Random(3).shuffle(files)
+    result = dcmtk(program, HERE, receiver.port, *files)
+    assert result.returncode == 0, result.stderr
+    (arrival,) = until(receiver, 1)
+    assert arrival.ct is not None and arrival.ct.geometry.shape_kji == (5, 32, 32)
+    first = pydicom.dcmread(sorted(files)[0])
+    np.testing.assert_array_equal(arrival.ct.array_kji[0], first.pixel_array.astype(int) - 1024)
+    assert arrival.ct.acquisition.patient_key and arrival.key == str(first.SeriesInstanceUID)
+    assert abs(arrival.received_s - time.time()) < 30
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--propose-implicit", "--propose-big", "--propose-deflated", "--propose-little"],
+)
+def test_plain_transfer_syntaxes(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable, option: str
+) -> None:  # type: ignore[type-arg]
+    option = {"--propose-implicit": "-xi", "--propose-big": "-xb", "--propose-deflated": "-xd"}.get(option, "-xe")
+    files = write_series("syntax")
+    result = dcmtk("storescu", option, HERE, receiver.port, *files)
+    assert result.returncode == 0, result.stderr
+    (arrival,) = until(receiver, 1)
+    want = pydicom.dcmread(files[2]).pixel_array.astype(int) - 1024
+    np.testing.assert_array_equal(arrival.ct.array_kji[2], want)
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "propose"),
+    [("dcmcjpeg", ("+e1",), "-xs"), ("dcmcjpls", ("+el",), "-xt"), ("dcmcrle", (), "-xr")],
+)
+def test_compressed_transfer_syntaxes(
+    receiver: DicomReceiver,
+    dcmtk: Callable,
+    write_series: Callable,
+    until: Callable,
+    tmp_path: Path,
+    program: str,
+    options: tuple[str, ...],
+    propose: str,
+) -> None:  # type: ignore[type-arg]
+    files = write_series("packed")
+    packed = []
+    for path in files:
+        packed.append(tmp_path / f"{path.stem}-packed.dcm")
+        assert dcmtk(program, *options, path, packed[-1]).returncode == 0
+    result = dcmtk("storescu", propose, HERE, receiver.port, *packed)
+    assert result.returncode == 0, result.stderr
+    (arrival,) = until(receiver, 1)
+    want = pydicom.dcmread(files[1]).pixel_array.astype(int) - 1024
+    np.testing.assert_array_equal(arrival.ct.array_kji[1], want)
+
+
+def test_one_association_for_every_slice_is_one_series(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+) -> None:  # type: ignore[type-arg]
+    for path in write_series("single"):
+        assert dcmtk("storescu", HERE, receiver.port, path).returncode == 0
+    arrivals = until(receiver, 1)
+    arrivals += until(receiver, 1, 1.0)
+    assert arrivals[-1].ct is not None and arrivals[-1].ct.geometry.shape_kji[0] == 5
+
+
+def test_the_same_series_twice_is_given_once(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+) -> None:  # type: ignore[type-arg]
+    files = write_series("twice")
+    assert dcmtk("dcmsend", HERE, receiver.port, *files).returncode == 0
+    assert len(until(receiver, 1)) == 1
+    assert dcmtk("dcmsend", HERE, receiver.port, *files).returncode == 0
+    assert until(receiver, 1, 3.0) == []
+    assert any("again" in text for text in receiver.log)
+
+
+def test_wrong_kinds_are_refused_and_said(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+) -> None:  # type: ignore[type-arg]
+    mr = write_series("mr", 1, SOPClassUID="1.2.840.10008.5.1.4.1.1.4", Modality="MR")
+    data = pydicom.dcmread(mr[0])
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.save_as(mr[0])
+    assert dcmtk("storescu", HERE, receiver.port, mr[0]).returncode != 0
+    lie = write_series("lie", 2, Modality="MR")
+    dcmtk("storescu", HERE, receiver.port, *lie)
+    arrivals = until(receiver, 1, 3.0)
+    assert arrivals and all(a.ct is None for a in arrivals) and "no CT image" in arrivals[0].sentence
+
+
+def test_a_series_that_cannot_be_used_is_a_sentence(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+) -> None:  # type: ignore[type-arg]
+    files = write_series("gap", 6)
+    assert dcmtk("dcmsend", HERE, receiver.port, *files[:3], files[4], files[5]).returncode == 0
+    (arrival,) = until(receiver, 1)
+    assert arrival.ct is None and "missing" in arrival.sentence
+    single = write_series("one", 1)
+    assert dcmtk("dcmsend", HERE, receiver.port, *single).returncode == 0
+    (arrival,) = until(receiver, 1)
+    assert arrival.ct is None and "single slice" in arrival.sentence
+
+
+def test_only_callers_on_the_list(tmp_path: Path, closing: Callable, dcmtk: Callable, until: Callable) -> None:  # type: ignore[type-arg]
+    receiver = closing(DicomReceiver(tmp_path / "s", ReceiverSettings(port=0, calling=("CT_ROOM",))))
+    assert dcmtk("echoscu", "-aet", "CT_ROOM", HERE, receiver.port).returncode == 0
+    assert dcmtk("echoscu", "-aet", "OTHER", HERE, receiver.port).returncode != 0
+    assert any("rejected" in a.sentence for a in until(receiver, 1, 3.0))
+    closed = closing(DicomReceiver(tmp_path / "t", ReceiverSettings(port=0, addresses=("10.1.2.3",))))
+    assert dcmtk("echoscu", HERE, closed.port).returncode != 0
+    assert any("not on the list" in a.sentence for a in until(closed, 1, 3.0))
+
+
+def test_listens_at_loopback_unless_told_otherwise(receiver: DicomReceiver) -> None:
+    assert receiver._server.server_address[0] == HERE
+    with pytest.raises(GuidanceError, match="another port"):
+        DicomReceiver(receiver._spool.folder.parent / "x", ReceiverSettings(port=receiver.port))
+
+
+def test_tls(tmp_path: Path, closing: Callable, write_series: Callable, until: Callable, dcmtk: Callable) -> None:  # type: ignore[type-arg]
+    import trustme
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name in ("server", "scanner"):
+        made = authority.issue_cert(HERE, "localhost")
+        made.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+        made.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+    settings = ReceiverSettings(
+        port=0, certificate=tmp_path / "server.pem", key=tmp_path / "server.key", authority=tmp_path / "ca.pem"
+    )
+    receiver = closing(DicomReceiver(tmp_path / "s", settings))
+    files = write_series("secret")
+    result = dcmtk(
+        "storescu", "+tls", tmp_path / "scanner.key", tmp_path / "scanner.pem", "+cf", tmp_path / "ca.pem",
+        HERE, receiver.port, *files,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    (arrival,) = until(receiver, 1)
+    assert arrival.ct is not None
+    assert dcmtk("echoscu", HERE, receiver.port).returncode != 0
+    with pytest.raises(GuidanceError, match="certificate"):
+        ReceiverSettings(certificate=tmp_path / "server.pem")
+    (tmp_path / "bad.pem").write_text("no")
+    with pytest.raises(GuidanceError, match="PEM"):
+        DicomReceiver(
+            tmp_path / "u", ReceiverSettings(port=0, certificate=tmp_path / "bad.pem", key=tmp_path / "server.key")
+        )
+
+
+def _hostile(port: int, number: int) -> None:
+    """One broken connection of many kinds."""
+    rng = random.Random(number)
+    with socket.create_connection((HERE, port), timeout=5) as line:
+        kind = number % 7
+        if kind == 0:
+            line.sendall(rng.randbytes(400))
+        elif kind == 1:
+            line.sendall(struct.pack(">BBL", 1, 0, 0xFFFFFFF0) + b"x" * 100)
+        elif kind == 2:
+            line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        elif kind == 3:
+            line.sendall(struct.pack(">BBL", 1, 0, 200) + b"\0" * 20)
+        elif kind == 4:
+            line.sendall(struct.pack(">BBL", 4, 0, 50) + rng.randbytes(50))
+        elif kind == 5:
+            line.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(100))
+        # kind 6 says nothing
+
+
+def test_garbage_on_the_port_leaves_it_open(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+) -> None:  # type: ignore[type-arg]
+    for number in range(42):
+        _hostile(receiver.port, number)
+    deadline = time.monotonic() + 20
+    while receiver._server.active_associations and time.monotonic() < deadline:
+        time.sleep(0.1)
+    result = dcmtk("dcmsend", HERE, receiver.port, *write_series("after"))
+    assert result.returncode == 0, (result.stderr, receiver.log)
+    assert any(a.ct is not None for a in until(receiver, 1, scans=True))
+
+
+def test_lying_datasets_do_not_reach_the_disk(receiver: DicomReceiver, write_series: Callable, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    from pynetdicom import AE
+    from pynetdicom.sop_class import CTImageStorage
+
+    data = pydicom.dcmread(write_series("lying", 1)[0])
+    entity = AE()
+    entity.add_requested_context(CTImageStorage, "1.2.840.10008.1.2.1")
+    line = entity.associate(HERE, receiver.port)
+    assert line.is_established
+    statuses = []
+    for change in ("SeriesInstanceUID", "PixelData", "Rows"):
+        broken = pydicom.dcmread(write_series(f"no-{change}", 1)[0])
+        delattr(broken, change)
+        statuses.append(line.send_c_store(broken).Status)
+    outside = data
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outside.SeriesInstanceUID = "../../../outside"
+    statuses.append(line.send_c_store(outside).Status)
+    line.release()
+    assert statuses[:3] == [0xC000] * 3 and statuses[3] == 0
+    written = [p for p in tmp_path.rglob("*.dcm") if "spool" in p.parts]
+    assert len(written) == 1 and written[0].parent.parent == tmp_path / "spool"
+    assert not list(tmp_path.parent.glob("outside*"))
+
+
+def test_a_full_disk_is_said_and_not_acknowledged(
+    tmp_path: Path, closing: Callable, dcmtk: Callable, write_series: Callable, until: Callable
+) -> None:  # type: ignore[type-arg]
+    spool = Spool(tmp_path / "full", most_bytes=6000, least_free_bytes=0)
+    receiver = closing(DicomReceiver(tmp_path, ReceiverSettings(port=0), spool))
+    dcmtk("storescu", "-v", HERE, receiver.port, *write_series("large", 4))
+    kept = list((tmp_path / "full").glob("*/*.dcm"))
+    assert 1 <= len(kept) < 4 and sum(p.stat().st_size for p in kept) <= 6000
+    assert any("as much as they may" in a.sentence for a in until(receiver, 1, 3.0))
+    with pytest.raises(GuidanceError, match="make room"):
+        Spool(tmp_path / "none", least_free_bytes=1e18).write("1.2", "1.3", b"x")
+
+
+_SERVER = """
+import sys, time
+from cryoneuro.guidance import DicomReceiver, ReceiverSettings
+receiver = DicomReceiver(sys.argv[1], ReceiverSettings(port=0))
+print(receiver.port, flush=True)
+while True:
+    receiver.poll()
+    time.sleep(0.2)
+"""
+
+
+def _receiver_process(spool: Path) -> tuple[subprocess.Popen[str], int]:
+    process = subprocess.Popen([sys.executable, "-c", _SERVER, str(spool)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    port = int(process.stdout.readline())
+    process.stdout.close()
+    return process, port
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_no_acknowledged_image_is_lost(
+    tmp_path: Path, closing: Callable, write_series: Callable, until: Callable, dcmtk: Callable
+) -> None:  # type: ignore[type-arg]
+    acknowledged: set[str] = set()
+    cut_short = 0
+    spool = tmp_path / "spool"
+    for attempt in range(6):
+        process, port = _receiver_process(spool)
+        files = write_series(f"kill{attempt}", 60)
+        killer = threading.Timer(0.04 + 0.05 * attempt, process.kill)
+        killer.start()
+        result = dcmtk("storescu", "-v", HERE, port, *files)
+        process.wait(20)
+        done = (result.stdout + result.stderr).count("(Success)")
+        cut_short += done < len(files)
+        acknowledged |= {str(pydicom.dcmread(p).SOPInstanceUID) for p in files[:done]}
+    assert acknowledged and cut_short
+    receiver = closing(DicomReceiver(spool, ReceiverSettings(port=0)))
+    assert not list(spool.glob("*/*.part"))
+    found = {str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in spool.glob("*/*.dcm")}
+    assert acknowledged <= found
+    usable = [a for a in until(receiver, 6, 6.0) if a.ct is not None]
+    assert usable
+    # What has been used does not come again.
+    for arrival in usable:
+        receiver.handled(arrival)
+    receiver.close()
+    again = closing(DicomReceiver(spool, ReceiverSettings(port=0)))
+    keys = {a.key for a in until(again, 9, 3.0) if a.ct is not None}
+    assert not keys & {a.key for a in usable}
+
+
+@pytest.mark.slow
+def test_a_thousand_associations_broken_ones_included(tmp_path: Path, dcmtk: Callable, write_series: Callable) -> None:  # type: ignore[type-arg]
+    process, port = _receiver_process(tmp_path / "spool")
+
+    def held() -> tuple[int, int, int]:
+        facts = dict(
+            line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if ":" in line
+        )
+        files = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+        return int(facts["VmRSS"].split()[0]), int(facts["Threads"]), files
+
+    try:
+        counts = []
+        for number in range(1000):
+            if number % 2:
+                # Silent ones are let go by time only; some may be turned away meanwhile.
+                with contextlib.suppress(OSError):
+                    _hostile(port, number // 2)
+            else:
+                dcmtk("echoscu", *(("--abort",) if number % 4 else ()), HERE, port)
+            if number == 300:
+                counts.append(held())
+        deadline = time.monotonic() + 40
+        while held()[1] > 8 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        counts.append(held())
+        assert counts[1][0] - counts[0][0] < 20_000, counts
+        assert counts[1][1] <= 8 and counts[1][2] <= counts[0][2] + 4, counts
+        files = write_series("last")
+        assert dcmtk("dcmsend", HERE, port, *files).returncode == 0
+        assert len(list((tmp_path / "spool").glob("*/*.dcm"))) == len(files)
+    finally:
+        process.kill()
+        process.wait()
