@@ -52,8 +52,18 @@ def updateIsotherms(nodes: dict[float, Any], field_kji: np.ndarray, geometry: Vo
             node.SetAndObservePolyData(isosurface(field_kji, geometry, isotherm))
 
 
-def bands(run: ThermalRun, isotherm_c: float = -20.0, doubt: Doubt | None = None) -> tuple[Band, ...]:
+def bands(
+    run: ThermalRun,
+    isotherm_c: float = -20.0,
+    doubt: Doubt | None = None,
+    field_kji: np.ndarray | None = None,
+    band_mm: float | None = None,
+) -> tuple[Band, ...]:
     """Where the isotherm may lie as well: two thin outlines (any thread).
+
+    Args:
+        field_kji: temperatures of a moment instead of the coldest ones.
+        band_mm: one sigma, when it is not the usual one of model and targeting.
 
     From a sample of runs they enclose what is that cold in 84 and in 16 of a hundred; without one they lie one sigma of
     model and targeting nearer and farther.
@@ -65,13 +75,13 @@ def bands(run: ThermalRun, isotherm_c: float = -20.0, doubt: Doubt | None = None
             for level, word in ((0.84, "at least"), (0.16, "at most"))
         ]
     else:
-        cold = run.coldest_c <= isotherm_c
+        cold = (run.coldest_c if field_kji is None else field_kji) <= isotherm_c
         if not cold.any():
             return ()
         spacing = run.geometry.spacing_mm[0]
         distance = ndimage.distance_transform_edt(~cold) - ndimage.distance_transform_edt(cold)
         distance = ((distance - np.sign(distance) * 0.5) * spacing).astype(np.float32)
-        band = neighbor_band_mm()
+        band = neighbor_band_mm() if band_mm is None else band_mm
         # Thinner than the band: at least nowhere.
         found = [
             (isosurface(distance, run.geometry, sign * band), word)

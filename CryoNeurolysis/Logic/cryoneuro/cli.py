@@ -1,7 +1,7 @@
 """The command line: one command for every step of a case; `cryoneuro --help` lists them.
 
 Exit codes: 0 done, 2 wrong usage, 3 image, 4 knowledge (unknown nerve, probe, protocol), 5 anatomy, 6 planning,
-7 simulation, 8 assessment, 9 case folder, 20 --check and the verdict is not "treated and safe", 130 stopped.
+7 simulation, 8 assessment, 9 case folder, 10 live guidance, 20 --check and the verdict is not "treated and safe", 130 stopped.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib import metadata
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from .anatomy import segment
 from .cli_parser import EXIT_CHECK_FAILED, Action, build_parser
 from .console import Reporter, block_numbers, block_words, finalist_numbers, finalist_table, summary
+from .guidance import DicomReceiver, FolderSource, FrameSource, IgtlSource, ReceiverSettings
 from .imaging import LabelMap, demo_ct_files, list_series, make_phantom, read_ct, read_label_map
 from .knowledge import demo_source, needle, needles, nerve, nerves, probe, probes, protocol, protocols
 from .knowledge.catalog import probe_total_mm
-from .model import Case, CryoNeuroError, CtVolume, KnowledgeError, Verdict, never_cancelled
+from .live import LiveOptions, LiveSession, listen_to_keys, run_live
+from .model import Case, CryoNeuroError, CtVolume, GuidanceError, KnowledgeError, Verdict, never_cancelled
 from .pipeline import (
     Request,
     block_step,
@@ -39,6 +42,7 @@ from .pipeline import (
 from .report import Picture, build_report, report_numbers, write_report
 from .session import check_target, event, load_case, save_case
 from .thermal import IsothermSize, fit_probe
+from .training import ScanSettings, virtual_room_scan, write_dicom_series
 
 DEMO_TARGETS = ("celiac_plexus", "intercostal")
 RENDERERS = "cryoneuro.renderers"
@@ -497,6 +501,97 @@ def _fit_probe(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _live(arguments: argparse.Namespace) -> int:
+    options = LiveOptions(
+        tuple(arguments.same),
+        arguments.frozen_since,
+        arguments.count,
+        arguments.seconds,
+        not arguments.no_pictures,
+        arguments.json,
+    )
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    session = LiveSession(arguments.case, options, say)
+    sources = _live_sources(arguments)
+    if not sources:
+        raise GuidanceError("No source of live scans was named; give --listen, --watch FOLDER or --igtl HOST:PORT.")
+    if not arguments.json:
+        for source in sources:
+            say(f"Waiting for scans: {source.words}")
+    keys: Queue[str] | None = None
+    if sys.stdin is not None and sys.stdin.isatty():
+        keys = Queue()
+        listen_to_keys(keys)
+        say("Type freeze when the freeze begins, thaw when it ends, yes to what was asked; Ctrl-C ends.")
+    run_live(session, sources, options, keys)
+    return 0
+
+
+def _live_sources(arguments: argparse.Namespace) -> list[FrameSource]:
+    """What was asked for; if one cannot be opened, those before it are closed again."""
+    found: list[FrameSource] = []
+    try:
+        if arguments.listen is not None:
+            tls = [Path(p) for p in arguments.tls or []]
+            if tls and len(tls) not in (2, 3):
+                raise GuidanceError(
+                    "--tls takes a certificate, its key and, if wanted, an authority: two files or three."
+                )
+            settings = ReceiverSettings(
+                arguments.host,
+                arguments.listen,
+                arguments.ae_title,
+                tuple(arguments.calling),
+                tuple(arguments.address),
+                *tls,
+            )
+            folder = arguments.received or f"{str(arguments.case).rstrip('/')}-received"
+            found.append(DicomReceiver(folder, settings))
+        if arguments.watch:
+            found.append(FolderSource(arguments.watch, arguments.old))
+        if arguments.igtl:
+            host, _, port = arguments.igtl.rpartition(":")
+            if not port.isdecimal():
+                raise GuidanceError(
+                    f"'{arguments.igtl}' is no OpenIGTLink server; write HOST:PORT, like localhost:18944."
+                )
+            found.append(IgtlSource(host or "127.0.0.1", int(port)))
+    except CryoNeuroError:
+        for source in found:
+            source.close()
+        raise
+    return found
+
+
+def _virtual_scan(arguments: argparse.Namespace) -> int:
+    case, _ = load_case(arguments.case)
+    if case.plan is None or case.anatomy is None:
+        raise GuidanceError("The case has no plan yet; run: cryoneuro plan CASE --target NERVE.")
+    if not (0.3 <= arguments.slice_mm <= 20 and 2 <= arguments.slices <= 400):
+        raise GuidanceError("A scan has 2 to 400 slices of 0.3 to 20 mm.")
+    scan = virtual_room_scan(
+        case.ct,
+        case.anatomy,
+        case.plan,
+        ScanSettings(slice_mm=arguments.slice_mm, slices=arguments.slices, seed=arguments.seed),
+        arguments.off_mm,
+        arguments.moved_mm,
+        arguments.turned_deg,
+        arguments.frozen_s,
+        arguments.patient,
+        not arguments.no_probe,
+    )
+    files = write_dicom_series(scan, arguments.output)
+    if arguments.json:
+        print(json.dumps({"files": [str(p) for p in files], "note": "Made by the virtual CT room, not by a scanner."}))
+    else:
+        print(f"Results    {len(files)} slices in {arguments.output}, made by the virtual CT room, not by a scanner")
+    return 0
+
+
 _ACTIONS: Mapping[str, Action] = {
     "demo": _demo,
     "info": _info,
@@ -512,4 +607,6 @@ _ACTIONS: Mapping[str, Action] = {
     "report": _report,
     "list": _list,
     "fit-probe": _fit_probe,
+    "live": _live,
+    "virtual-scan": _virtual_scan,
 }

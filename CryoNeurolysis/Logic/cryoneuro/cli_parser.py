@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from . import __version__
 from .anatomy.segment import DEFAULT_GRID_MM
@@ -47,6 +48,17 @@ def _samples(text: str) -> int:
     if text.isdigit() and (int(text) == 0 or 8 <= int(text) <= 4096):
         return int(text)
     raise argparse.ArgumentTypeError(f"'{text}' is no size of a sample; write 0 for none, or 8 to 4096")
+
+
+def _clock(text: str) -> float:
+    """Seconds since 1970 of a time of today."""
+    try:
+        at = datetime.strptime(text, "%H:%M:%S").time()
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no time of day; write hours, minutes, seconds, like 10:42:30"
+        ) from None
+    return datetime.combine(datetime.now(), at).timestamp()
 
 
 def _seed(text: str) -> int:
@@ -240,6 +252,53 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
     sub = command("report", "Draw the pictures and write the report of a case folder.")
     sub.add_argument("case", help="case folder")
     pictures(sub)
+
+    sub = command(
+        "live", "Follow the procedure: lay each scan that comes in under the plan, find the probes and the ice."
+    )
+    sub.add_argument("case", help="case folder with a plan")
+    sub.add_argument("--listen", nargs="?", type=int, const=11112, metavar="PORT", help="take DICOM at a port (11112)")
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
+    sub.add_argument("--ae-title", default="CRYONEURO", help="of this receiver (default %(default)s)")
+    sub.add_argument(
+        "--calling", nargs="+", default=[], metavar="TITLE", help="AE titles that may send; others may not"
+    )
+    sub.add_argument(
+        "--address", nargs="+", default=[], metavar="IP", help="addresses that may connect; others may not"
+    )
+    sub.add_argument(
+        "--tls", nargs="+", metavar="FILE", help="certificate, key and, if senders must show one, authority (PEM)"
+    )
+    sub.add_argument("--received", metavar="FOLDER", help="where received images are kept (default CASE-received)")
+    sub.add_argument("--watch", metavar="FOLDER", help="read the series that a console exports into a folder")
+    sub.add_argument("--old", action="store_true", help="of a watched folder also what lies there already")
+    sub.add_argument("--igtl", metavar="HOST:PORT", help="take images and poses from an OpenIGTLink server")
+    sub.add_argument(
+        "--same",
+        nargs="+",
+        default=[],
+        choices=("patient", "study", "frame", "position"),
+        help="you have checked that these are the same in the first scan, though the files do not say so; recorded",
+    )
+    sub.add_argument(
+        "--frozen-since", type=_clock, metavar="HH:MM:SS", help="the freeze began then (or type freeze when it begins)"
+    )
+    sub.add_argument("--count", type=int, default=0, help="stop after so many scans")
+    sub.add_argument("--seconds", type=float, default=0.0, help="stop after so long")
+    sub.add_argument("--no-pictures", action="store_true", help="no rendering")
+
+    sub = command("virtual-scan", "Make a scan of a planned case as the CT room would, to practise with.")
+    sub.add_argument("case", help="case folder with a plan")
+    sub.add_argument("--output", required=True, metavar="FOLDER", help="for its DICOM files")
+    sub.add_argument("--frozen-s", type=float, default=0.0, help="how long the freeze has gone on (default: not begun)")
+    sub.add_argument("--off-mm", type=float, default=3.0, help="how far the probes lie off (default %(default)s)")
+    sub.add_argument("--moved-mm", type=float, default=8.0, help="how far the patient has moved (default %(default)s)")
+    sub.add_argument("--turned-deg", type=float, default=3.0, help="and turned (default %(default)s)")
+    sub.add_argument("--slice-mm", type=float, default=5.0, help="slice thickness (default %(default)s)")
+    sub.add_argument("--slices", type=int, default=20, help="how many (default %(default)s)")
+    sub.add_argument("--no-probe", action="store_true", help="before any probe was placed")
+    sub.add_argument("--patient", type=_seed, default=0, help="number of the course; scans of one belong together")
+    sub.add_argument("--seed", type=_seed, default=0, help="of the noise")
 
     sub = command("fit-probe", "Find the cooling of a probe that reproduces isotherm sizes in gel.")
     sub.add_argument("probe", help="probe to start from; cryoneuro list probes")

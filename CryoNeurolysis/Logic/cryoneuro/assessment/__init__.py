@@ -4,7 +4,7 @@ from .assess import assess, neighbor_band_mm
 from .check_findings import check_findings, high_risk
 from .dose_chance import dose_chance
 from .ensemble import Judge, Outcome, Variation, draw, varied_probes, varied_records
-from .guards import Guard, guards
+from .guards import Guard, guards, neighbor_points
 from .nerve_dose import NerveDose, nerve_course_c, nerve_dose
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "guards",
     "high_risk",
     "neighbor_band_mm",
+    "neighbor_points",
     "nerve_course_c",
     "nerve_dose",
     "varied_probes",

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from ..imaging import KeptForArrays
 from ..knowledge import constant
-from ..model import Alignment, Anatomy, CtVolume, VolumeGeometry, moved
+from ..model import Alignment, Anatomy, CtVolume, VolumeGeometry, inverse_of, moved
 from .live_body import body_plane
 from .matched import Array, Match, Picture, Samples, match, picture_of
 from .rough import COARSE_MM, coarse, rough_shifts
@@ -116,9 +116,9 @@ def _start(
         )
     order = sorted(range(len(best)), key=lambda n: -best[n][0])
     if not same_frame and len(order) > 1:
-        first, second = best[order[0]], best[order[1]]
-        gap = float(np.linalg.norm(_shift_at(first[1], target) - _shift_at(second[1], target)))
-        if gap > 10.0 and 1.0 - second[0] < constant("live_ambiguity_ratio") * (1.0 - first[0]):
+        likely, other = best[order[0]], best[order[1]]
+        gap = float(np.linalg.norm(_shift_at(likely[1], target) - _shift_at(other[1], target)))
+        if gap > 10.0 and 1.0 - other[0] < constant("live_ambiguity_ratio") * (1.0 - likely[0]):
             return None, (
                 f"The live scan fits the planning CT nearly as well in two places {gap:.0f} mm apart, perhaps one vertebra or "
                 "one rib off; scan more slices, or in the same frame of reference as the planning CT."
@@ -128,7 +128,7 @@ def _start(
 
 def _shift_at(live_to_plan: Array, target: Array) -> Array:
     """Where the target lies in the live scan, less where it lay."""
-    result: Array = moved(np.linalg.inv(live_to_plan), target) - target
+    result: Array = moved(inverse_of(live_to_plan), target) - target
     return result
 
 
@@ -229,7 +229,7 @@ def _judged(
 ) -> Alignment:
     """How far a match can be trusted, in numbers and words."""
     last = found[-1]
-    plan_to_live = np.linalg.inv(matrix)
+    plan_to_live = inverse_of(matrix)
     live_target = moved(plan_to_live, target)
     steps = _places(picture, live.bone if bony else live.rough.thinned(_FINE_SAMPLES), matrix, live_target)
     residual = float(np.sqrt(np.mean([np.sum(s**2) for s, _ in steps]))) if steps else float("inf")

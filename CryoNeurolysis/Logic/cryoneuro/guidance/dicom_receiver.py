@@ -24,7 +24,7 @@ from ..model import GuidanceError
 from .arrival import Arrival
 from .read_series import arrival_of
 from .series import SeriesGathering
-from .spool import Spool, SpoolFull, name_of
+from .spool import Spool, SpoolFullError, name_of
 
 _LOG = logging.getLogger(__name__)
 _CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -159,7 +159,7 @@ class DicomReceiver:
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
         _config.LOG_HANDLER_LEVEL = "none"
 
-        class Server(ThreadedAssociationServer):
+        class Server(ThreadedAssociationServer):  # type: ignore[misc]
             daemon_threads = True
             request_queue_size = 64
 
@@ -311,10 +311,10 @@ class DicomReceiver:
             content = event.encoded_dataset()
             facts = _facts(content, str(event.request.AffectedSOPInstanceUID))
             item = self._spool.write(facts.series_uid, facts.instance_uid, content)
-        except SpoolFull as error:
+        except SpoolFullError as error:
             self._tell(f"An image from {_sender(event)} was refused. {error}")
             return _OUT_OF_RESOURCES
-        except _NotOurs as error:
+        except _NotOursError as error:
             self._tell(f"An image from {_sender(event)} was refused: {error}")
             return error.status
         except GuidanceError as error:
@@ -333,7 +333,7 @@ class DicomReceiver:
         return _DONE
 
 
-class _NotOurs(Exception):
+class _NotOursError(Exception):
     """An image that is understood but not wanted."""
 
     def __init__(self, sentence: str, status: int) -> None:
@@ -362,13 +362,13 @@ def _facts(content: bytes, announced_uid: str) -> _Facts:
 
     series, instance = text("SeriesInstanceUID"), text("SOPInstanceUID")
     if not series or not instance:
-        raise _NotOurs("it does not say to which series it belongs.", _NOT_UNDERSTOOD)
+        raise _NotOursError("it does not say to which series it belongs.", _NOT_UNDERSTOOD)
     if instance != announced_uid:
-        raise _NotOurs("it is not the one that was announced.", _NO_MATCH)
+        raise _NotOursError("it is not the one that was announced.", _NO_MATCH)
     if text("SOPClassUID") not in (_CT, _ENHANCED_CT) or text("Modality") not in ("", "CT"):
-        raise _NotOurs("it is no CT image.", _NO_MATCH)
+        raise _NotOursError("it is no CT image.", _NO_MATCH)
     if "PixelData" not in data or not data.get("Rows") or not data.get("Columns"):
-        raise _NotOurs("it holds no picture; it was cut short.", _NOT_UNDERSTOOD)
+        raise _NotOursError("it holds no picture; it was cut short.", _NOT_UNDERSTOOD)
     expected = text("ImagesInAcquisition")
     return _Facts(series, instance, int(expected) if expected.isdecimal() and len(expected) < 6 else 0)
 

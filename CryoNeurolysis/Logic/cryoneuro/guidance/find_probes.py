@@ -146,7 +146,8 @@ def _at(mask: npt.NDArray[np.bool_], points_mm: Array, spacing: Array) -> npt.ND
     n = np.array(mask.shape[::-1])
     within = ((ijk >= 0) & (ijk < n)).all(axis=1)
     i, j, k = np.clip(ijk, 0, n - 1).T
-    return mask[k, j, i] & within
+    result: npt.NDArray[np.bool_] = mask[k, j, i] & within
+    return result
 
 
 def _is_shaft(line: MetalLine, inside: npt.NDArray[np.bool_], spacing: Array, least: float) -> bool:
@@ -154,7 +155,7 @@ def _is_shaft(line: MetalLine, inside: npt.NDArray[np.bool_], spacing: Array, le
     steps = np.linspace(0.0, 1.0, 40)[:, None]
     share = float(_at(inside, line.ends_mm[0] + steps * (line.ends_mm[1] - line.ends_mm[0]), spacing).mean())
     crossing = abs(line.ends_mm[1] - line.ends_mm[0])[2] / max(line.length_mm, 1e-6)
-    return share * (line.length_mm + crossing * spacing[2]) >= 0.7 * least
+    return bool(share * (line.length_mm + crossing * spacing[2]) >= 0.7 * least)
 
 
 def _in_block(alignment: Alignment, geometry: VolumeGeometry, planned: PlannedProbe) -> tuple[Array, Array]:

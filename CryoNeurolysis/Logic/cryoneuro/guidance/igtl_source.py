@@ -145,7 +145,7 @@ def _client(host: str, port: int) -> Any:
             except Exception as error:
                 self._drop(line, f"{host} port {port} sends something that is not OpenIGTLink; the line was closed.")
                 raise ConnectionError("no OpenIGTLink") from error
-            if facts["message_type"] not in ("IMAGE", "TRANSFORM") and size > (1 << 20) or size > most:
+            if (facts["message_type"] not in ("IMAGE", "TRANSFORM") and size > (1 << 20)) or size > most:
                 self._drop(line, f"{host} port {port} announced a message of {size / 1e6:.0f} MB; the line was closed.")
                 raise ConnectionError("too large")
             body = self._exactly(line, size)
@@ -204,15 +204,16 @@ def _client(host: str, port: int) -> Any:
             while not self.communication_thread_stop_requested:
                 if not self._connected:
                     try:
-                        self.socket = socket.create_connection((host, port), timeout=1.0)
-                        self.socket.settimeout(0.05)
+                        line = socket.create_connection((host, port), timeout=1.0)
+                        line.settimeout(0.05)
+                        self.socket = line  # type: ignore[assignment]
                         self._connected = True
                     except OSError:
                         self.socket = None
                         time.sleep(0.2)
                         continue
                 try:
-                    while self._receive_message_from_socket(self.socket):
+                    while self._receive_message_from_socket(line):
                         if self.communication_thread_stop_requested:
                             break
                 except (OSError, ConnectionError):

@@ -95,7 +95,7 @@ def _best_line(
         # Within a thick slice the height of a line is not known; a voxel's center stands for all of it.
         jitter = rng.uniform(-half, half, 2)
         start = some[a] + [0.0, 0.0, jitter[0]]
-        delta = delta + [0.0, 0.0, jitter[1] - jitter[0]]
+        delta = delta + np.array([0.0, 0.0, jitter[1] - jitter[0]])
         length = float(np.linalg.norm(delta))
         if length < 8.0:
             continue

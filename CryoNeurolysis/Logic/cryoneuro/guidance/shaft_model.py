@@ -85,7 +85,8 @@ def shaft_hu(
         t = -(delta @ su) / along
         aside = np.einsum("ni,ij,nj->n", delta, inverse, delta) - along * t**2
         total += np.exp(-0.5 * np.clip(aside, 0.0, 200.0)) * special.ndtr(t * np.sqrt(along))
-    return scale * total
+    result: Array = scale * total
+    return result
 
 
 def fit_shafts(
@@ -306,7 +307,8 @@ def distance_in_slices(points_mm: Array, tip_mm: Array, toward: Array, half_mm: 
 
     def aside(t: Array) -> Array:
         left = delta - t[:, None] * back
-        return np.hypot(np.linalg.norm(left[:, :2], axis=1), np.maximum(np.abs(left[:, 2]) - half_mm, 0.0))
+        found: Array = np.hypot(np.linalg.norm(left[:, :2], axis=1), np.maximum(np.abs(left[:, 2]) - half_mm, 0.0))
+        return found
 
     nearest = delta @ back
     distance = aside(nearest)

@@ -18,7 +18,7 @@ _HANDLED = "handled"
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 
 
-class SpoolFull(GuidanceError):
+class SpoolFullError(GuidanceError):
     """There is no room for another image."""
 
 
@@ -65,7 +65,7 @@ class Spool:
         """Write an image so that it is there after a crash of program or machine; one that is there already stays.
 
         Raises:
-            SpoolFull: the disk or the share of it that may be used is full.
+            SpoolFullError: the disk or the share of it that may be used is full.
             GuidanceError: it cannot be written for another reason.
         """
         folder = self.folder / name_of(series_uid)
@@ -74,12 +74,12 @@ class Spool:
         if target.exists():
             return found
         if self._bytes + len(content) > self.most_bytes:
-            raise SpoolFull(
+            raise SpoolFullError(
                 f"Live scans take up {self._bytes / 1e9:.1f} GB in {self.folder}, as much as they may; empty the folder."
             )
         free = shutil.disk_usage(self.folder).free
         if free - len(content) < self.least_free:
-            raise SpoolFull(f"Only {free / 1e9:.1f} GB are free on the disk of {self.folder}; make room.")
+            raise SpoolFullError(f"Only {free / 1e9:.1f} GB are free on the disk of {self.folder}; make room.")
         part = folder / f"{target.stem}.{os.getpid()}.part"
         try:
             folder.mkdir(exist_ok=True)
@@ -94,7 +94,7 @@ class Spool:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             if error.errno == 28:
-                raise SpoolFull(f"The disk of {self.folder} is full; make room.") from None
+                raise SpoolFullError(f"The disk of {self.folder} is full; make room.") from None
             raise GuidanceError(f"An image cannot be written to {folder} ({error.strerror}).") from None
         self._bytes += len(content)
         return found

@@ -35,7 +35,7 @@ def is_cut_short(path: Path, picture_bytes: int) -> bool:
             return True
         (length,) = struct.unpack_from(f"{order}I", content, head)
         if picture_bytes <= length <= picture_bytes + 1:
-            return head + 4 + length > len(content)
+            return bool(head + 4 + length > len(content))
         start = content.find(tag, start + 1)
     return True
 

@@ -18,8 +18,18 @@ from .errors import (
     PlanningError,
     ThermalError,
 )
-from .geometry import VolumeGeometry, across, moved
-from .guidance import Alignment, FoundProbe
+from .geometry import VolumeGeometry, across, inverse_of, moved
+from .guidance import (
+    Advice,
+    Alignment,
+    Calibration,
+    Countdown,
+    FoundProbe,
+    IceComparison,
+    IdentityQuestion,
+    SeenIce,
+    TargetingError,
+)
 from .needle import Instrument, NeedleModel
 from .plan import CandidateSet, Clearance, Limit, Limits, Plan, PlannedProbe, Trajectory
 from .probe import ProbeModel, Protocol, ProtocolStep, StepKind
@@ -29,6 +39,7 @@ from .thermal import ColdProfile, ThermalRun
 
 __all__ = [
     "Acquisition",
+    "Advice",
     "Alignment",
     "Anatomy",
     "AnatomyError",
@@ -36,6 +47,7 @@ __all__ = [
     "Assessment",
     "AssessmentError",
     "BlockRecord",
+    "Calibration",
     "Cancelled",
     "CancelledError",
     "CandidateSet",
@@ -44,6 +56,7 @@ __all__ = [
     "Check",
     "Clearance",
     "ColdProfile",
+    "Countdown",
     "CryoNeuroError",
     "CtVolume",
     "Doubt",
@@ -52,6 +65,8 @@ __all__ = [
     "Finding",
     "FoundProbe",
     "GuidanceError",
+    "IceComparison",
+    "IdentityQuestion",
     "ImageError",
     "Instrument",
     "KnowledgeError",
@@ -68,10 +83,12 @@ __all__ = [
     "Protection",
     "Protocol",
     "ProtocolStep",
+    "SeenIce",
     "Status",
     "StepKind",
     "Structure",
     "StructureRole",
+    "TargetingError",
     "ThermalError",
     "ThermalRun",
     "TissueMap",
@@ -81,6 +98,7 @@ __all__ = [
     "across",
     "content_hash",
     "frozen_array",
+    "inverse_of",
     "moved",
     "never_cancelled",
     "no_progress",

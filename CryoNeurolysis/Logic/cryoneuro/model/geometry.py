@@ -112,3 +112,9 @@ def moved(matrix: npt.NDArray[np.float64], points_ras_mm: npt.ArrayLike) -> npt.
     points = np.asarray(points_ras_mm, dtype=np.float64)
     result: npt.NDArray[np.float64] = points @ matrix[:3, :3].T + matrix[:3, 3]
     return result
+
+
+def inverse_of(matrix: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The inverse (4, 4) of a matrix (4, 4)."""
+    result: npt.NDArray[np.float64] = np.linalg.inv(np.asarray(matrix, dtype=np.float64))
+    return result

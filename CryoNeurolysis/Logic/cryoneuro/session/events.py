@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +35,24 @@ def read_events(path: Path) -> tuple[Event, ...]:
                 break
             raise CaseError(f"Line {number + 1} of {path} is damaged; restore the file from a copy.") from error
     return tuple(rows)
+
+
+def append_event(folder: str | Path, item: Event) -> None:
+    """Add one event to a case's record; it is on disk when this returns.
+
+    Raises:
+        CaseError: the folder holds no case, or cannot be written.
+    """
+    path = Path(folder) / "events.jsonl"
+    if not (path.parent / "case.json").is_file():
+        raise CaseError(f"{folder} holds no case; nothing was recorded.")
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(event_line(item))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise CaseError(f"The record of {folder} cannot be written ({error.strerror}).") from error
 
 
 def event_line(item: Event) -> str:

@@ -66,4 +66,5 @@ def _reconstructed(
         picture += np.interp(place.ravel(), np.arange(bins), row).reshape(place.shape)
     picture *= np.pi / len(angles) * 1000.0 / _WATER_PER_MM
     full = ndimage.zoom(picture, 2, order=1)[: shape[0], : shape[1]]
-    return full.astype(np.float32)
+    result: npt.NDArray[np.float32] = full.astype(np.float32)
+    return result

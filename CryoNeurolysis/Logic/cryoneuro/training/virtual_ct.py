@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ..guidance import ice_drop_hu, temperature_at
 from ..imaging import on_volume
-from ..knowledge import constant
 from ..model import Acquisition, CtVolume, ThermalRun, VolumeGeometry
 from .metal_streaks import metal_streaks
 
@@ -28,6 +28,7 @@ class ScanSettings:
         blur_mm: sigma of the scanner's sharpness within a slice.
         noise_hu: in soft tissue.
         metal_hu: of a probe, before the scanner's range clips it.
+        ice_drop: how much CT numbers fall in ice, as a factor on what is usual.
         clip_hu: upper end of the scanner's range.
     """
 
@@ -39,6 +40,7 @@ class ScanSettings:
     noise_hu: float = 15.0
     streaks: bool = True
     metal_hu: float = 12000.0
+    ice_drop: float = 1.0
     clip_hu: float = 3071.0
     seed: int = 0
 
@@ -63,11 +65,7 @@ class IceShape:
     @staticmethod
     def at(run: ThermalRun, time_s: float) -> IceShape:
         """The ice of a run at a time between its snapshots, temperatures in a straight line between them."""
-        times = run.snapshot_times_s
-        right = int(np.clip(np.searchsorted(times, time_s), 1, len(times) - 1))
-        part = float(np.clip((time_s - times[right - 1]) / (times[right] - times[right - 1]), 0.0, 1.0))
-        field = (1.0 - part) * run.temperature_c[right - 1] + part * run.temperature_c[right]
-        return IceShape(field.astype(np.float32), run.geometry)
+        return IceShape(temperature_at(run, time_s), run.geometry)
 
 
 def scan_geometry(center_ras_mm: npt.ArrayLike, settings: ScanSettings) -> VolumeGeometry:
@@ -103,7 +101,7 @@ def virtual_scan(
     fine = _fine_slices(geometry, parts, np.linalg.inv(move))
     hu = on_volume(ct.array_kji, ct.geometry, fine, -1024.0)
     if ice is not None:
-        hu -= _drop_hu(hu) * (on_volume(ice.temperature_c, ice.geometry, fine, 37.0) < 0.0)
+        hu -= settings.ice_drop * ice_drop_hu(hu) * (on_volume(ice.temperature_c, ice.geometry, fine, 37.0) < 0.0)
     picture = hu.reshape(geometry.shape_kji[0], parts, *geometry.shape_kji[1:]).mean(axis=1)
     metal = np.zeros(geometry.shape_kji, np.float32)
     for shaft in shafts:
@@ -128,13 +126,6 @@ def _fine_slices(geometry: VolumeGeometry, parts: int, back: npt.NDArray[np.floa
     matrix[:3, 2] /= parts
     k, j, i = geometry.shape_kji
     return VolumeGeometry((k * parts, j, i), back @ matrix)
-
-
-def _drop_hu(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """By how much each place falls when it freezes: by the water that its CT number says it holds."""
-    muscle, fat = constant("ice_drop_muscle_hu"), constant("ice_drop_fat_hu")
-    fall = np.interp(hu, [-300.0, -299.0, -90.0, 10.0, 120.0, 250.0], [0.0, fat, fat, muscle, muscle, 0.0])
-    return fall.astype(np.float32)
 
 
 def _draw_metal(

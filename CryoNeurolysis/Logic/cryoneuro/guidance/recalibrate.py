@@ -1,0 +1,269 @@
+"""Probe strength, perfusion and time offset from the ice seen so far.
+
+What each scan shows at each place is compared with what a run predicts there: a fall of CT number where it is frozen. Runs at a
+few values of strength and perfusion stand for all others (second order in each), so that thousands of combinations cost
+nothing. The most likely combination, with the spreads of the data as priors, is the calibration; its curvature is its doubt.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from ..assessment import Variation, varied_probes, varied_records
+from ..imaging import sample
+from ..knowledge import constant
+from ..model import (
+    Anatomy,
+    Calibration,
+    Cancelled,
+    GuidanceError,
+    Plan,
+    PlannedProbe,
+    Protocol,
+    ProtocolStep,
+    ThermalRun,
+    moved,
+    never_cancelled,
+)
+from ..thermal import TissueBox, placed_protections, simulate_box, tissue_box
+from .compare_ice import temperature_at
+from .seen_ice import FallBlock, distance_from_probes_mm
+
+Array = npt.NDArray[np.float64]
+GRID_MM = 2.0
+SNAPSHOT_S = 15.0
+_MOST_PLACES = 5000
+_NEAR_MM = 24.0
+_LAYERS = 3
+_EDGE_C = 0.7
+_OFFSETS_S = np.arange(-60.0, 61.0, 15.0)
+_ROBUST = 2.5
+_REACH = 2.5
+_STEP = 1.2
+_SLOPE_STEP = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class IceObservation:
+    """What one scan says of ice, thinned so that a day of scans fits in memory.
+
+    Attributes:
+        time_s: of the scan, from the start of the freeze as it was said.
+        points_ras_mm: (N, L, 3) places in the planning CT's frame: each voxel in layers through its slice.
+        fell_hu, expected_hu, sigma_hu: (N,).
+        alike: how many neighboring voxels count as one.
+    """
+
+    time_s: float
+    points_ras_mm: npt.NDArray[np.float32]
+    fell_hu: npt.NDArray[np.float32]
+    expected_hu: npt.NDArray[np.float32]
+    sigma_hu: npt.NDArray[np.float32]
+    alike: float
+
+
+def observation(
+    block: FallBlock, probes: Sequence[PlannedProbe], time_s: float, seed: int = 0
+) -> IceObservation | None:
+    """A scan's places near the probes that can tell; None where there are too few."""
+    distance = distance_from_probes_mm(block.geometry, block.alignment, probes)
+    kji = np.argwhere((block.expected_hu > 0.0) & (distance < _NEAR_MM))
+    if len(kji) < 100:
+        return None
+    total = len(kji)
+    if total > _MOST_PLACES:
+        kji = kji[np.random.default_rng(seed).choice(total, _MOST_PLACES, replace=False)]
+    step = np.array(block.geometry.spacing_mm)
+    layers = (np.arange(_LAYERS) - 0.5 * (_LAYERS - 1)) / _LAYERS
+    ijk = kji[:, None, ::-1] + np.stack([0 * layers, 0 * layers, layers], axis=1)[None]
+    points = block.geometry.ijk_to_ras_mm(ijk.reshape(-1, 3))
+    back = moved(block.alignment.live_to_plan, points).reshape(*ijk.shape)
+    where = tuple(kji.T)
+    alike = float(np.prod([max(2.0 * np.sqrt(np.pi) * 0.6 / s, 1.0) for s in step[:2]]))
+    # Thinned places are farther apart, and so less alike.
+    alike = max(1.0, alike * len(kji) / total)
+    return IceObservation(
+        time_s,
+        back.astype(np.float32),
+        block.fell_hu[where],
+        block.expected_hu[where],
+        block.sigma_hu[where],
+        alike,
+    )
+
+
+class Replayed:
+    """Runs of a plan with other strengths and perfusions, made once each, for the tissue round its probes as they lie."""
+
+    def __init__(self, anatomy: Anatomy, plan: Plan, cancelled: Cancelled = never_cancelled) -> None:
+        self.plan, self._cancelled = plan, cancelled
+        snapshots = round(plan.duration_s / SNAPSHOT_S) + 8
+        self.box: TissueBox = tissue_box(anatomy, plan, GRID_MM, snapshots)
+        self._protections = placed_protections(anatomy, plan, self.box.geometry)
+
+    def run(self, strength: float, perfusion: float, until_s: float | None = None) -> ThermalRun:
+        """A run at values in sigmas of their spreads, of the whole protocol or until a time.
+
+        Raises:
+            ThermalError: see thermal.simulate_box.
+        """
+        variation = Variation(
+            np.array([strength, 0.0, 0.0, perfusion]), np.zeros((len(self.plan.probes), 3)), np.zeros(2), np.zeros(3)
+        )
+        probes = varied_probes(self.plan, variation)
+        protocol = self.plan.protocol
+        if until_s is not None:
+            probes = tuple(replace(p, protocol=_until(p.protocol or protocol, until_s - p.start_s)) for p in probes)
+        return simulate_box(
+            self.box,
+            probes,
+            protocol,
+            SNAPSHOT_S,
+            protections=self._protections,
+            records=varied_records(self.box.records, variation),
+            cancelled=self._cancelled,
+        )
+
+    def runs(self, values: Sequence[tuple[float, float]], until_s: float | None = None) -> list[ThermalRun]:
+        """Several runs side by side."""
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            return list(pool.map(lambda v: self.run(v[0], v[1], until_s), values))
+
+
+def _until(protocol: Protocol, end_s: float) -> Protocol:
+    """The protocol's steps up to a time; at least a second of them."""
+    steps: list[ProtocolStep] = []
+    left = max(end_s, 1.0)
+    for step in protocol.steps:
+        if left <= 0.0:
+            break
+        steps.append(replace(step, duration_s=min(step.duration_s, left)))
+        left -= step.duration_s
+    return replace(protocol, steps=tuple(steps))
+
+
+def recalibrate(
+    replayed: Replayed, observations: Sequence[IceObservation], start: Calibration | None = None
+) -> Calibration:
+    """The most likely strength, perfusion and time offset from all scans so far.
+
+    Args:
+        start: the calibration before; saves a round where little has changed.
+
+    Raises:
+        GuidanceError: no observation was given.
+    """
+    if not observations:
+        raise GuidanceError("No scan since the start of the freeze shows the tissue round the probe.")
+    last = max(o.time_s for o in observations) + float(_OFFSETS_S[-1]) + SNAPSHOT_S
+    last = min(last, replayed.plan.duration_s)
+    center = np.zeros(2) if start is None else np.clip(start.values[:2], -_REACH, _REACH)
+    result: optimize.OptimizeResult | None = None
+    for attempt in range(3):
+        surrogate = _Surrogate(replayed, observations, center, last)
+        guess = np.array([*center, 0.0 if start is None else start.values[2]]) if result is None else result.x
+        result = optimize.least_squares(
+            surrogate.residuals,
+            np.clip(guess, -2.9, 2.9),
+            bounds=([-3.0] * 3, [3.0] * 3),
+            jac=surrogate.slopes,
+            max_nfev=60,
+        )
+        moved_by = float(np.abs(result.x[:2] - center).max())
+        # Within the runs' own reach their interpolation is good; beyond it they are made anew round the new place.
+        if moved_by < 0.75 * _STEP or attempt == 2:
+            break
+        center = np.clip(result.x[:2], -_REACH, _REACH)
+    assert result is not None
+    covariance = np.linalg.inv(result.jac.T @ result.jac + 1e-6 * np.eye(3))
+    return calibration_of(result.x, covariance, len(observations))
+
+
+def calibration_of(values: Array, covariance: Array, scans: int) -> Calibration:
+    """A calibration with its factors and its sentence."""
+    strength = 1.0 + constant("probe_strength_spread") * float(values[0])
+    perfusion = float(np.exp(constant("perfusion_spread") * values[1]))
+    offset = constant("live_clock_sigma_s") * float(values[2])
+    sigma = np.sqrt(np.diag(covariance))
+    doubt = 100.0 * constant("probe_strength_spread") * float(sigma[0])
+    sentence = (
+        f"From the ice in {scans} scan(s): probe strength {100 * strength:.0f} % of the data's (one sigma {doubt:.0f} %), "
+        f"perfusion {perfusion:.1f} times the data's, the freeze began {abs(offset):.0f} s "
+        f"{'earlier' if offset > 0 else 'later'} than was said."
+    )
+    return Calibration(values, covariance, strength, perfusion, offset, scans, sentence)
+
+
+class _Surrogate:
+    """What a place's temperature would be at any strength, perfusion and offset, from five runs."""
+
+    def __init__(
+        self, replayed: Replayed, observations: Sequence[IceObservation], center: Array, last_s: float
+    ) -> None:
+        self.center, self.observations = center, observations
+        design = [(0.0, 0.0), (_STEP, 0.0), (-_STEP, 0.0), (0.0, _STEP), (0.0, -_STEP)]
+        runs = replayed.runs([(center[0] + a, center[1] + b) for a, b in design], last_s)
+        self._fields = []
+        body = constant("body_temperature_c")
+        for item in observations:
+            flat = item.points_ras_mm.reshape(-1, 3).astype(float)
+            at_times = []
+            for offset in _OFFSETS_S:
+                time = float(np.clip(item.time_s + offset, 0.0, last_s))
+                at_times.append(
+                    [
+                        sample(temperature_at(r, time), r.geometry, flat, 1, outside=body).astype(np.float32)
+                        for r in runs
+                    ]
+                )
+            self._fields.append(np.array(at_times).reshape(len(_OFFSETS_S), 5, *item.points_ras_mm.shape[:2]))
+
+    def temperature_c(self, number: int, values: Array) -> npt.NDArray[np.float32]:
+        """(N, L) at the places of an observation."""
+        fields = self._fields[number]
+        offset = float(np.clip(constant("live_clock_sigma_s") * values[2], _OFFSETS_S[0], _OFFSETS_S[-1]))
+        place = float(np.interp(offset, _OFFSETS_S, np.arange(len(_OFFSETS_S))))
+        low = min(int(place), len(_OFFSETS_S) - 2)
+        part = np.float32(place - low)
+        middle, up, down, more, less = (1.0 - part) * fields[low] + part * fields[low + 1]
+        s, p = (values[:2] - self.center) / _STEP
+        result: npt.NDArray[np.float32] = (
+            middle
+            + np.float32(0.5 * s) * (up - down)
+            + np.float32(0.5 * s * s) * (up + down - 2.0 * middle)
+            + np.float32(0.5 * p) * (more - less)
+            + np.float32(0.5 * p * p) * (more + less - 2.0 * middle)
+        )
+        return result
+
+    def residuals(self, values: Array) -> Array:
+        """Misfit of every place, robust, and of the priors, so that half the sum of squares is minus the log likelihood."""
+        parts = []
+        for number, item in enumerate(self.observations):
+            frozen = _frozen(self.temperature_c(number, values)).mean(axis=1)
+            off = (item.fell_hu - item.expected_hu * frozen) / item.sigma_hu
+            # Streaks and motion are no normal noise: what is far off counts little more than what is off.
+            soft = np.sign(off) * _ROBUST * np.sqrt(2.0 * (np.sqrt(1.0 + (off / _ROBUST) ** 2) - 1.0))
+            parts.append(soft.astype(float) / np.sqrt(item.alike))
+        return np.concatenate([*parts, values])
+
+    def slopes(self, values: Array) -> Array:
+        """(M, 3) derivatives of the residuals; the fields are single precision, so by steps that can be seen in them."""
+        columns = []
+        for n in range(3):
+            step = np.zeros(3)
+            step[n] = _SLOPE_STEP
+            columns.append((self.residuals(values + step) - self.residuals(values - step)) / (2.0 * _SLOPE_STEP))
+        return np.stack(columns, axis=1)
+
+
+def _frozen(temperature_c: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    result: npt.NDArray[np.float32] = 1.0 / (1.0 + np.exp(np.clip(temperature_c / np.float32(_EDGE_C), -30.0, 30.0)))
+    return result
