@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from cryoneuro.guidance import LivePicture
@@ -34,6 +35,11 @@ class LiveRenderer:
         self._case = case
         self._host = HeadlessHost()
         self._scene = LiveScene(self._host.scene, case)
+        # The first window costs seconds; they are spent before the first scan comes, not after it.
+        view = SliceView(self._host, "Live axial", "Axial", _SIZE)
+        with tempfile.TemporaryDirectory() as folder:
+            view.write(Path(folder) / "first.png")
+        view.close()
 
     def draw(self, picture: LivePicture, folder: Path) -> tuple[tuple[Path, str], ...]:
         """Write the pictures of a good scan as NNNN-axial.png and NNNN-path.png and as latest-*.png.

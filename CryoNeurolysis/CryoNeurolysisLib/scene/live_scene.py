@@ -33,7 +33,7 @@ class LiveScene:
         self.ct: Any = None
         self.transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Planning CT to live scan")
         self.transform.SetAttribute(OWNER, case.pseudonym)
-        self._still: list[Any] = []
+        self._still: list[Any] = self._planned()
         self._moving: list[Any] = []
         self.shown: LivePicture | None = None
 
@@ -43,8 +43,6 @@ class LiveScene:
             return False
         self._showScan(picture)
         self.transform.SetMatrixTransformToParent(vtkMatrix(picture.alignment.plan_to_live))
-        if not self._still:
-            self._still = self._planned()
         for node in self._moving:
             if node.GetScene() is not None:
                 removeNode(self.scene, node)
@@ -76,7 +74,7 @@ class LiveScene:
     def _planned(self) -> list[Any]:
         """What does not change from scan to scan: structures, nerve, planned paths."""
         assert self.case.plan is not None and self.case.anatomy is not None
-        nodes = [segmentationNode(self.scene, self.case.anatomy, self.ct)]
+        nodes = [segmentationNode(self.scene, self.case.anatomy, None)]
         nerve = self.case.plan.nerve
         nodes.append(nerveNode(self.scene, nerve))
         course = tube(nerve.points_ras_mm, nerve.radius_mm)

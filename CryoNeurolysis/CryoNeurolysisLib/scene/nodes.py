@@ -62,6 +62,7 @@ def segmentationNode(scene: Any, anatomy: Anatomy, reference: Any, layers: Segme
     """Every structure as a segment, outlined in the slices; what was not measured is left out.
 
     Args:
+        reference: the volume that the structures were found in; None where the scene does not hold it.
         layers: made already by segmentLayers; made here when None.
     """
     layers = layers or segmentLayers(anatomy)
@@ -69,7 +70,8 @@ def segmentationNode(scene: Any, anatomy: Anatomy, reference: Any, layers: Segme
     node.CreateDefaultDisplayNodes()
     # The CT is named as the reference, but the segments keep the anatomy's own grid: saving would otherwise bring every
     # one of them to the finer grid of the CT, a third of a second each.
-    node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), reference.GetID())
+    if reference is not None:
+        node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), reference.GetID())
     representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     segmentation = node.GetSegmentation()
     segmentation.SetSourceRepresentationName(representation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import threading
@@ -23,6 +22,7 @@ from .guidance import (
     follow,
     follow_pose,
     identity_questions,
+    warm_up,
 )
 from .model import CryoNeuroError, GuidanceError
 from .session import append_event, event, load_case
@@ -73,10 +73,10 @@ class LiveSession:
             self.case.ct, self.case.anatomy, self.case.plan, freeze_started_s=options.freeze_started_s
         )
         self.state = LiveState()
+        warm_up(self.setup)
         self._answered = not options.same
         self._asked: Arrival | None = None
-        self._renderer: Any = None
-        self._drawn = False
+        self._renderer: Any = self._made_renderer() if options.pictures else None
 
     def freeze(self, started_s: float | None) -> None:
         """The freeze has begun, or has ended (None)."""
@@ -105,6 +105,9 @@ class LiveSession:
                 self.state, picture = follow(self.setup, before, arrival)
                 self._asked = arrival if picture.questions else None
         self._tell(picture)
+        if self.state.replayed is not None:
+            # What the first scan with ice will ask for is made while nobody waits.
+            self.state.replayed.prepare()
         return picture
 
     def answer_yes(self) -> LivePicture | None:
@@ -149,18 +152,22 @@ class LiveSession:
         spent = ", ".join(f"{n} {s:.2f}" for n, s in (*picture.seconds, ("pictures", drawn_s)))
         self.say(f"    Seconds: {spent}")
 
+    def _made_renderer(self) -> Any:
+        for entry in metadata.entry_points(group=RENDERERS):
+            try:
+                return entry.load()(self.case)
+            except ImportError:
+                continue
+            except (RuntimeError, OSError) as error:
+                self.say(f"Pictures cannot be drawn ({error}).")
+                return None
+        self.say("Pictures are not drawn: no renderer is installed (pip install 'cryoneuro[scene]').")
+        return None
+
     def _draw(self, picture: LivePicture) -> tuple[Path, ...]:
+        if self._renderer is None:
+            return ()
         try:
-            if self._renderer is None and not self._drawn:
-                self._drawn = True
-                for entry in metadata.entry_points(group=RENDERERS):
-                    with contextlib.suppress(ImportError):
-                        self._renderer = entry.load()(self.case)
-                        break
-                else:
-                    self.say("Pictures are not drawn: no renderer is installed (pip install 'cryoneuro[scene]').")
-            if self._renderer is None:
-                return ()
             place = self.folder / "live"
             place.mkdir(exist_ok=True)
             return tuple(path for path, _ in self._renderer.draw(picture, place))

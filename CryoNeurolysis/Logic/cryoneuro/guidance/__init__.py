@@ -7,7 +7,7 @@ from .count_down import count_down
 from .dicom_receiver import DicomReceiver, ReceiverSettings
 from .find_probes import find_probes
 from .folder_source import FolderSource
-from .follow import LivePicture, LiveSetup, LiveState, follow, follow_pose
+from .follow import LivePicture, LiveSetup, LiveState, follow, follow_pose, warm_up
 from .ice_drop import ice_drop_hu
 from .identity import identity_questions, same_frame
 from .igtl_source import IgtlSource
@@ -52,4 +52,5 @@ __all__ = [
     "seen_ice",
     "targeting_error",
     "temperature_at",
+    "warm_up",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,7 @@ from scipy import ndimage
 from ..imaging import KeptForArrays
 from ..knowledge import constant
 from ..model import Alignment, Anatomy, CtVolume, VolumeGeometry, inverse_of, moved
-from .live_body import body_plane
+from .live_body import body_of
 from .matched import Array, Match, Picture, Samples, match, picture_of
 from .rough import COARSE_MM, coarse, rough_shifts
 
@@ -25,6 +27,7 @@ _LEVELS = ((4.0, 3.0), (2.0, 1.5))
 _COARSE_SAMPLES, _FINE_SAMPLES = 15000, 40000
 _LEAST_BONE = 400
 _PLACE_MM = 36.0
+_PLACE_SAMPLES, _MOST_PLACES = 2000, 32
 _LEAST_LIKENESS = 0.55
 _KEPT: KeptForArrays[object] = KeptForArrays(12)
 
@@ -66,9 +69,11 @@ def align(
     live_target = np.linalg.inv(start)[:3, :3] @ target + np.linalg.inv(start)[:3, 3]
     found: list[Match] = []
     matrix = start
-    for number, (grid_mm, blur_mm) in enumerate(_LEVELS):
-        picture = _picture(plan_ct, target, grid_mm, blur_mm, live_ct, thick, anatomy)
-        live = _samples(live_ct, grid_mm, blur_mm, live_target)
+    with ThreadPoolExecutor(max_workers=2 * len(_LEVELS)) as pool:
+        lives = [pool.submit(_samples, live_ct, *level, live_target) for level in _LEVELS]
+        pictures = [pool.submit(_picture, plan_ct, target, *level, live_ct, thick, anatomy) for level in _LEVELS]
+    for number, (made, taken) in enumerate(zip(pictures, lives, strict=True)):
+        picture, live = made.result(), taken.result()
         last = number == len(_LEVELS) - 1
         bony = len(live.bone.hu) >= _LEAST_BONE
         chosen = live.bone.thinned(_FINE_SAMPLES) if last and bony else live.rough.thinned(_COARSE_SAMPLES)
@@ -157,14 +162,24 @@ def _samples(ct: CtVolume, grid_mm: float, blur_mm: float, center: Array) -> _Li
     """Places of the live scan: all of the body, bone and what touches it, and soft tissue away from bone."""
     spacing = np.array(ct.geometry.spacing_mm)
     factors = [max(1, round(grid_mm / s)) for s in spacing[:2]]
-    values = np.maximum(ct.array_kji, np.int16(-1024))
+    whole_body = _KEPT.get((ct.array_kji,), "body", lambda: body_of(ct))
+    assert isinstance(whole_body, np.ndarray)
+    # Only what lies within reach is looked at, in whole coarse pixels.
+    middle = ct.geometry.ras_to_ijk(center)[0, :2]
+    n = np.array(ct.geometry.shape_kji[:0:-1])
+    first = np.clip(np.floor((middle - _REACH_MM / spacing[:2]) / factors).astype(int) * factors, 0, n)
+    last = np.clip(np.ceil((middle + _REACH_MM / spacing[:2]) / factors).astype(int) * factors, 0, n)
+    if (last - first < 4 * np.array(factors)).any():
+        first, last = np.zeros(2, int), n
+    part = (slice(None), slice(first[1], last[1]), slice(first[0], last[0]))
+    values = np.maximum(ct.array_kji[part], np.int16(-1024))
     small = sitk.GetArrayFromImage(sitk.BinShrink(sitk.GetImageFromArray(values.astype(np.float32)), [*factors, 1]))
     metal = values > _METAL_HU
     step = spacing[:2] * factors
     sigma = np.sqrt(np.maximum(blur_mm**2 - step**2 / 12.0, 0.0)) / step
     clear = np.clip(small, -200.0, 900.0)
     blurred = np.stack([ndimage.gaussian_filter(plane, sigma[::-1], mode="nearest") for plane in clear])
-    body = np.stack([body_plane(plane) for plane in small])
+    body = _shrunk(whole_body[part], factors, small.shape)
     near_metal = _near_metal(metal, factors, small.shape, step)
     usable = body & ~near_metal
     bone = (small > _BONE_HU) & usable
@@ -177,7 +192,7 @@ def _samples(ct: CtVolume, grid_mm: float, blur_mm: float, center: Array) -> _Li
         usable & ~np.stack([ndimage.binary_dilation(plane, disk, 2) for plane in bone]) & (small > -250) & (small < 250)
     )
     matrix = ct.geometry.ijk_to_ras.copy()
-    matrix[:3, 3] += matrix[:3, :3] @ np.array([*(0.5 * (np.array(factors) - 1)), 0.0])
+    matrix[:3, 3] += matrix[:3, :3] @ np.array([*(first + 0.5 * (np.array(factors) - 1)), 0.0])
     matrix[:3, :2] *= factors
     geometry = VolumeGeometry(small.shape, matrix)
 
@@ -190,6 +205,13 @@ def _samples(ct: CtVolume, grid_mm: float, blur_mm: float, center: Array) -> _Li
 
     near = _REACH_MM - 10.0
     return _Live(taken(usable, near), taken(near_bone, near), taken(soft, 60.0), int(body.sum()))
+
+
+def _shrunk(mask: npt.NDArray[np.bool_], factors: list[int], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """A mask at the middle of every coarse pixel."""
+    j, i = (factors[n] // 2 + factors[n] * np.arange(shape[2 - n]) for n in (1, 0))
+    result: npt.NDArray[np.bool_] = mask[:, j][:, :, i]
+    return result
 
 
 def _near_metal(
@@ -263,24 +285,30 @@ def _places(picture: Picture, bone: Samples, matrix: Array, live_target: Array) 
     if not len(bone.hu):
         return []
     cell = np.floor((bone.points_ras_mm - live_target) / _PLACE_MM + 0.5).astype(int)
-    _, number = np.unique(cell, axis=0, return_inverse=True)
-    found = []
-    for place in range(int(number.max()) + 1):
-        own = bone.only(number.ravel() == place)
+    cell -= cell.min(axis=0)
+    number = np.ravel_multi_index(tuple(cell.T), tuple(cell.max(axis=0) + 1))
+
+    def one(place: int) -> tuple[Array, float] | None:
+        own = bone.only(number == place)
         if len(own.hu) < 150:
-            continue
+            return None
         center = own.points_ras_mm.mean(axis=0)
-        own = own.thinned(3000)
+        own = own.thinned(_PLACE_SAMPLES)
         result = match(picture, own, matrix, center, "shift", 6, gain=True)
         if result.used < 0.5 or result.likeness < 0.5:
-            continue
+            return None
         # Along a straight piece of bone a shift changes nothing and says nothing.
         values, vectors = np.linalg.eigh(result.information[3:, 3:])
         known = values > 0.05 * values[-1]
         shift = moved(result.live_to_other, center) - moved(matrix, center)
         shift = vectors[:, known] @ (vectors[:, known].T @ shift)
-        found.append((shift, float(np.linalg.norm(center - live_target))))
-    return found
+        return shift, float(np.linalg.norm(center - live_target))
+
+    names, start = np.unique(number, return_index=True)
+    # Near places say what matters; far ones cost as much.
+    near = np.argsort(np.linalg.norm(bone.points_ras_mm[start] - live_target, axis=1))[:_MOST_PLACES]
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return [row for row in pool.map(one, names[near].tolist()) if row is not None]
 
 
 def _open_mm(result: Match, grid_mm: float) -> float:

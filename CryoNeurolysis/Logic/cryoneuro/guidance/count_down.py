@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,8 @@ def count_down(anatomy: Anatomy, plan: Plan, runs: Sequence[ThermalRun], now_s: 
         now_s: how long the freeze has gone on in each.
     """
     neighbors = tuple(neighbor_points(anatomy, runs[len(runs) // 2].geometry))
-    read = [_read(run, plan, neighbors) for run in runs]
+    with ThreadPoolExecutor(max_workers=len(runs)) as pool:
+        read = list(pool.map(lambda run: _read(run, plan, neighbors), runs))
     middle, now = read[len(read) // 2], now_s[len(now_s) // 2]
     treated = _band([_left(r.treated_s, t) for r, t in zip(read, now_s, strict=True)])
     stops = {name: plan.limits.get(f"guard.{group}", "guard.default").stop for name, group, _ in neighbors}
@@ -76,9 +78,14 @@ def count_down(anatomy: Anatomy, plan: Plan, runs: Sequence[ThermalRun], now_s: 
 def _read(run: ThermalRun, plan: Plan, neighbors: Points) -> _Coming:
     times = run.snapshot_times_s
     distance, course = nerve_course_c(run, plan.nerve)
-    coldest = np.minimum.accumulate(course, axis=0)
     treat, needed = plan.limits["nerve.coldest"].stop, plan.limits["nerve.treated_length"].stop
-    lengths = np.array([_dose(distance, row).treated_length_mm(treat) for row in coldest])
+    held_s = plan.limits["nerve.time_below"].warning
+    # Cold enough is treated only when it has been so for the wanted time.
+    below = (course <= treat).astype(float)
+    seconds = np.concatenate(
+        [np.zeros((1, course.shape[1])), np.cumsum(0.5 * (below[1:] + below[:-1]) * np.diff(times)[:, None], axis=0)]
+    )
+    lengths = np.array([_dose(distance, held_s - row).treated_length_mm(0.0) for row in seconds])
     body = constant("body_temperature_c")
     limits: dict[str, float | None] = {}
     cold: dict[str, float] = {}
@@ -93,7 +100,7 @@ def _read(run: ThermalRun, plan: Plan, neighbors: Points) -> _Coming:
         if cold[name] < stop and len(near):
             values = np.array([float(sample(f, run.geometry, near, 1, outside=body).min()) for f in run.temperature_c])
             limits[name] = _crossing(times, -np.minimum.accumulate(values), -stop)
-    return _Coming(_crossing(times, lengths, needed), float(coldest[-1].min()), limits, cold)
+    return _Coming(_crossing(times, lengths, needed), float(course.min()), limits, cold)
 
 
 def _dose(distance: npt.NDArray[np.float64], section_c: npt.NDArray[np.float64]) -> NerveDose:
@@ -140,7 +147,7 @@ def _name(structure: str) -> str:
 def _nerve_words(treated: Band, nerve_c: tuple[float, float, float], end_s: float) -> str:
     ends = f"its coldest cross-section ends at {nerve_c[1]:.0f} C ({nerve_c[0]:.0f} to {nerve_c[2]:.0f} C)"
     if treated[1] is not None and treated[1] <= 0.0:
-        return f"The nerve has been treated over the length that is needed; {ends}."
+        return f"The nerve has been treated over the length and the time that are needed; {ends}."
     if treated[0] is None:
         return f"The nerve will not be treated in the {end_s / 60:.0f} min that are left; {ends}."
     if treated[1] is None:

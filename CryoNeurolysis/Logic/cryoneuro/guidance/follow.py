@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -171,6 +172,18 @@ def follow(
     return (replace(state, last_good=picture) if picture.good else state), picture
 
 
+def warm_up(setup: LiveSetup) -> None:
+    """Do once, before the first scan comes, what is the same for all of them and takes seconds.
+
+    Raises:
+        ThermalError: the plan cannot be frozen as it is.
+    """
+    replayed = Replayed(setup.anatomy, setup.plan)
+    run = replayed.run(0.0, 0.0)
+    assess(setup.anatomy, setup.plan, run)
+    count_down(setup.anatomy, setup.plan, (run,), (0.0,))
+
+
 def follow_pose(setup: LiveSetup, state: LiveState, pose: TrackedPose) -> tuple[TargetingError | None, str]:
     """How an instrument that a tracker reports lies against the plan, and that in words.
 
@@ -229,7 +242,6 @@ def _followed(
     band = _band(calibration)
     runs = watch("freeze", lambda: replayed.runs([(v[0], v[1]) for v in band]))
     run = runs[1]
-    assessment = watch("assess", lambda: assess(anatomy, placed, run))
     said = list(picture.sentences)
     countdown = None
     now_s = 0.0
@@ -237,9 +249,13 @@ def _followed(
         shifts = [float(np.clip(constant("live_clock_sigma_s") * v[2], -60.0, 60.0)) for v in band]
         times = [max((picture.frozen_s or 0.0) + s, 0.0) for s in shifts]
         now_s = times[1]
-        countdown = watch("count down", lambda: count_down(anatomy, placed, runs, times))
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            coming = pool.submit(count_down, anatomy, placed, runs, times)
+            assessment = watch("assess", lambda: assess(anatomy, placed, run))
+            countdown = watch("count down", coming.result)
         said.append(countdown.sentence)
     else:
+        assessment = watch("assess", lambda: assess(anatomy, placed, run))
         said.append(f"Frozen as the probes lie: {assessment.sentence}")
     advice, why = _advice(placed, assessment, countdown, targeting)
     said.append(why)
@@ -309,8 +325,7 @@ def _with_ice(
     said.append(ice.sentence)
     # What was predicted before this scan was known is what it is held against.
     known = state.calibration or calibration_of(np.zeros(3), np.eye(3), 0)
-    until = min(frozen_s + known.offset_s + 30.0, placed.duration_s)
-    before_run = watch("freeze", lambda: replayed.run(float(known.values[0]), float(known.values[1]), max(until, 30.0)))
+    before_run = watch("freeze", lambda: replayed.run(float(known.values[0]), float(known.values[1])))
     comparison = compare_ice(ice, before_run, max(frozen_s + known.offset_s, 0.0))
     if comparison is not None:
         said.append(comparison.sentence)

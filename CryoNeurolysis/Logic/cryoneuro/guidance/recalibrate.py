@@ -8,9 +8,11 @@ nothing. The most likely combination, with the spreads of the data as priors, is
 from __future__ import annotations
 
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +28,6 @@ from ..model import (
     GuidanceError,
     Plan,
     PlannedProbe,
-    Protocol,
-    ProtocolStep,
     ThermalRun,
     moved,
     never_cancelled,
@@ -39,7 +39,7 @@ from .seen_ice import FallBlock, distance_from_probes_mm
 Array = npt.NDArray[np.float64]
 GRID_MM = 2.0
 SNAPSHOT_S = 15.0
-_MOST_PLACES = 5000
+_MOST_PLACES = 3500
 _NEAR_MM = 24.0
 _LAYERS = 3
 _EDGE_C = 0.7
@@ -47,6 +47,7 @@ _OFFSETS_S = np.arange(-60.0, 61.0, 15.0)
 _ROBUST = 2.5
 _REACH = 2.5
 _STEP = 1.2
+_RUNS_KEPT = 10
 _SLOPE_STEP = 0.05
 
 
@@ -81,7 +82,8 @@ def observation(
     if total > _MOST_PLACES:
         kji = kji[np.random.default_rng(seed).choice(total, _MOST_PLACES, replace=False)]
     step = np.array(block.geometry.spacing_mm)
-    layers = (np.arange(_LAYERS) - 0.5 * (_LAYERS - 1)) / _LAYERS
+    count = _LAYERS if step[2] > 2.0 else 1
+    layers = (np.arange(count) - 0.5 * (count - 1)) / count
     ijk = kji[:, None, ::-1] + np.stack([0 * layers, 0 * layers, layers], axis=1)[None]
     points = block.geometry.ijk_to_ras_mm(ijk.reshape(-1, 3))
     back = moved(block.alignment.live_to_plan, points).reshape(*ijk.shape)
@@ -107,46 +109,50 @@ class Replayed:
         snapshots = round(plan.duration_s / SNAPSHOT_S) + 8
         self.box: TissueBox = tissue_box(anatomy, plan, GRID_MM, snapshots)
         self._protections = placed_protections(anatomy, plan, self.box.geometry)
+        self._kept: OrderedDict[tuple[float, float], ThermalRun] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def run(self, strength: float, perfusion: float, until_s: float | None = None) -> ThermalRun:
-        """A run at values in sigmas of their spreads, of the whole protocol or until a time.
+    def run(self, strength: float, perfusion: float) -> ThermalRun:
+        """A run of the whole protocol at values in sigmas of their spreads; the last few are kept.
 
         Raises:
             ThermalError: see thermal.simulate_box.
         """
+        key = (round(float(strength), 3), round(float(perfusion), 3))
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = self._made(*key)
+        if made.complete:
+            with self._lock:
+                self._kept[key] = made
+                while len(self._kept) > _RUNS_KEPT:
+                    self._kept.popitem(last=False)
+        return made
+
+    def prepare(self) -> None:
+        """Make what recalibration will ask for first, while nobody waits."""
+        self.runs(_design(np.zeros(2)))
+
+    def _made(self, strength: float, perfusion: float) -> ThermalRun:
         variation = Variation(
             np.array([strength, 0.0, 0.0, perfusion]), np.zeros((len(self.plan.probes), 3)), np.zeros(2), np.zeros(3)
         )
-        probes = varied_probes(self.plan, variation)
-        protocol = self.plan.protocol
-        if until_s is not None:
-            probes = tuple(replace(p, protocol=_until(p.protocol or protocol, until_s - p.start_s)) for p in probes)
         return simulate_box(
             self.box,
-            probes,
-            protocol,
+            varied_probes(self.plan, variation),
+            self.plan.protocol,
             SNAPSHOT_S,
             protections=self._protections,
             records=varied_records(self.box.records, variation),
             cancelled=self._cancelled,
         )
 
-    def runs(self, values: Sequence[tuple[float, float]], until_s: float | None = None) -> list[ThermalRun]:
+    def runs(self, values: Sequence[tuple[float, float]]) -> list[ThermalRun]:
         """Several runs side by side."""
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            return list(pool.map(lambda v: self.run(v[0], v[1], until_s), values))
-
-
-def _until(protocol: Protocol, end_s: float) -> Protocol:
-    """The protocol's steps up to a time; at least a second of them."""
-    steps: list[ProtocolStep] = []
-    left = max(end_s, 1.0)
-    for step in protocol.steps:
-        if left <= 0.0:
-            break
-        steps.append(replace(step, duration_s=min(step.duration_s, left)))
-        left -= step.duration_s
-    return replace(protocol, steps=tuple(steps))
+            return list(pool.map(lambda v: self.run(v[0], v[1]), values))
 
 
 def recalibrate(
@@ -162,13 +168,15 @@ def recalibrate(
     """
     if not observations:
         raise GuidanceError("No scan since the start of the freeze shows the tissue round the probe.")
-    last = max(o.time_s for o in observations) + float(_OFFSETS_S[-1]) + SNAPSHOT_S
-    last = min(last, replayed.plan.duration_s)
-    center = np.zeros(2) if start is None else np.clip(start.values[:2], -_REACH, _REACH)
+    last = replayed.plan.duration_s
+    # Runs that are there already serve as long as the answer stays within their reach.
+    center = np.zeros(2)
+    if start is not None and float(np.abs(start.values[:2]).max()) > 0.75 * _STEP:
+        center = np.clip(np.round(start.values[:2] / _STEP) * _STEP, -_REACH, _REACH)
     result: optimize.OptimizeResult | None = None
     for attempt in range(3):
         surrogate = _Surrogate(replayed, observations, center, last)
-        guess = np.array([*center, 0.0 if start is None else start.values[2]]) if result is None else result.x
+        guess = (np.zeros(3) if start is None else start.values) if result is None else result.x
         result = optimize.least_squares(
             surrogate.residuals,
             np.clip(guess, -2.9, 2.9),
@@ -180,7 +188,7 @@ def recalibrate(
         # Within the runs' own reach their interpolation is good; beyond it they are made anew round the new place.
         if moved_by < 0.75 * _STEP or attempt == 2:
             break
-        center = np.clip(result.x[:2], -_REACH, _REACH)
+        center = np.clip(np.round(result.x[:2] / _STEP) * _STEP, -_REACH, _REACH)
     assert result is not None
     covariance = np.linalg.inv(result.jac.T @ result.jac + 1e-6 * np.eye(3))
     return calibration_of(result.x, covariance, len(observations))
@@ -208,8 +216,7 @@ class _Surrogate:
         self, replayed: Replayed, observations: Sequence[IceObservation], center: Array, last_s: float
     ) -> None:
         self.center, self.observations = center, observations
-        design = [(0.0, 0.0), (_STEP, 0.0), (-_STEP, 0.0), (0.0, _STEP), (0.0, -_STEP)]
-        runs = replayed.runs([(center[0] + a, center[1] + b) for a, b in design], last_s)
+        runs = replayed.runs(_design(center))
         self._fields = []
         body = constant("body_temperature_c")
         for item in observations:
@@ -262,6 +269,12 @@ class _Surrogate:
             step[n] = _SLOPE_STEP
             columns.append((self.residuals(values + step) - self.residuals(values - step)) / (2.0 * _SLOPE_STEP))
         return np.stack(columns, axis=1)
+
+
+def _design(center: Array) -> list[tuple[float, float]]:
+    """Strength and perfusion of the runs round a place."""
+    steps = ((0.0, 0.0), (_STEP, 0.0), (-_STEP, 0.0), (0.0, _STEP), (0.0, -_STEP))
+    return [(float(center[0]) + a, float(center[1]) + b) for a, b in steps]
 
 
 def _frozen(temperature_c: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -60,7 +60,8 @@ def _feed(digest: hashlib._Hash, value: Any) -> None:
             if not field.metadata.get("content", True):
                 continue
             # A field that came later leaves old hashes as they were while it says nothing.
-            if not field.metadata.get("hash_none", True) and getattr(value, field.name) in (None, ""):
+            said = getattr(value, field.name)
+            if (said is None or (isinstance(said, str) and not said)) and not field.metadata.get("hash_none", True):
                 continue
             digest.update(f"field:{field.name}:".encode())
             _feed(digest, getattr(value, field.name))
