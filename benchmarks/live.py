@@ -20,7 +20,8 @@ from cryoneuro.imaging import read_ct
 from cryoneuro.live import LiveOptions, LiveSession
 from cryoneuro.pipeline import Request, new_case, plan_step
 from cryoneuro.session import save_case
-from cryoneuro.training import ScanSettings, virtual_room_scan, write_dicom_series
+from cryoneuro.thermal import simulate
+from cryoneuro.training import ScanSettings, room_truth, virtual_room_scan, write_dicom_series
 
 SHARED = Path(os.environ.get("CRYONEURO_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 CASES = (("thorabd-arterial-lidc", Request("intercostal", probe_count=1)),)
@@ -38,14 +39,14 @@ def main() -> None:
             place = Path(folder)
             save_case(case, place / "case")
             told: list[str] = []
+            truth = room_truth(case.plan)
+            run = simulate(case.anatomy, truth.plan, snapshot_s=15.0)
             options = LiveOptions(same=("patient", "study", "frame", "position"))
             session = LiveSession(place / "case", options, told.append)
             receiver = DicomReceiver(place / "received", ReceiverSettings(port=0))
             rows: list[tuple[str, dict[str, float]]] = []
             for number, frozen_s in enumerate(FROZEN_S):
-                scan = virtual_room_scan(
-                    ct, case.anatomy, case.plan, ScanSettings(seed=number), frozen_s=frozen_s, moved_mm=8.0
-                )
+                scan = virtual_room_scan(ct, case.anatomy, truth, ScanSettings(seed=number), frozen_s, run=run)
                 files = write_dicom_series(scan, place / f"scan{number}")
                 if frozen_s:
                     session.freeze(time.time() - frozen_s)

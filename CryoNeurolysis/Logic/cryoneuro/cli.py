@@ -42,7 +42,7 @@ from .pipeline import (
 from .report import Picture, build_report, report_numbers, write_report
 from .session import check_target, event, load_case, save_case
 from .thermal import IsothermSize, fit_probe
-from .training import ScanSettings, virtual_room_scan, write_dicom_series
+from .training import ScanSettings, room_truth, virtual_room_scan, write_dicom_series
 
 DEMO_TARGETS = ("celiac_plexus", "intercostal")
 RENDERERS = "cryoneuro.renderers"
@@ -572,18 +572,9 @@ def _virtual_scan(arguments: argparse.Namespace) -> int:
         raise GuidanceError("The case has no plan yet; run: cryoneuro plan CASE --target NERVE.")
     if not (0.3 <= arguments.slice_mm <= 20 and 2 <= arguments.slices <= 400):
         raise GuidanceError("A scan has 2 to 400 slices of 0.3 to 20 mm.")
-    scan = virtual_room_scan(
-        case.ct,
-        case.anatomy,
-        case.plan,
-        ScanSettings(slice_mm=arguments.slice_mm, slices=arguments.slices, seed=arguments.seed),
-        arguments.off_mm,
-        arguments.moved_mm,
-        arguments.turned_deg,
-        arguments.frozen_s,
-        arguments.patient,
-        not arguments.no_probe,
-    )
+    truth = room_truth(case.plan, arguments.off_mm, arguments.moved_mm, arguments.turned_deg, arguments.patient)
+    settings = ScanSettings(slice_mm=arguments.slice_mm, slices=arguments.slices, seed=arguments.seed)
+    scan = virtual_room_scan(case.ct, case.anatomy, truth, settings, arguments.frozen_s, not arguments.no_probe)
     files = write_dicom_series(scan, arguments.output)
     if arguments.json:
         print(json.dumps({"files": [str(p) for p in files], "note": "Made by the virtual CT room, not by a scanner."}))

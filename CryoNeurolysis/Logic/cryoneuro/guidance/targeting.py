@@ -164,7 +164,7 @@ def _correction(entry: Array, tip: Array, direction: Array, wanted: Array, to_go
         # The way the tip moves when the probe turns about the head-feet axis.
         across = np.cross([0.0, 0.0, 1.0], direction)
         side = float(across[0]) * turn
-        if abs(across[0]) > 0.3:
+        if abs(across[0]) >= abs(across[1]):
             where = "patient's right" if side > 0 else "patient's left"
         else:
             where = "front" if float(across[1]) * turn > 0 else "back"

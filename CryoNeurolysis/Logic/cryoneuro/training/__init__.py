@@ -2,12 +2,14 @@
 
 from .dicom_files import write_dicom_series
 from .virtual_ct import IceShape, ScanSettings, Shaft, scan_geometry, virtual_scan
-from .virtual_room import virtual_room_scan
+from .virtual_room import RoomTruth, room_truth, virtual_room_scan
 
 __all__ = [
     "IceShape",
+    "RoomTruth",
     "ScanSettings",
     "Shaft",
+    "room_truth",
     "scan_geometry",
     "virtual_room_scan",
     "virtual_scan",
