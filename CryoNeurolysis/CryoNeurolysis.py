@@ -42,7 +42,7 @@ class CryoNeurolysis(ScriptedLoadableModule):
         self.parent.contributors = ["CryoNeurolysis founders (CryoNeurolysis project)"]
         self.parent.helpText = _(
             "Plans, simulates and assesses the freezing of a nerve under CT, step by step: case, target, anatomy, path, "
-            "freeze, check, report. The ice seen on CT is the 0 C edge; the nerve is treated at -20 C. "
+            "freeze, check, live, report. The ice seen on CT is the 0 C edge; the nerve is treated at -20 C. "
             "Research software, not a medical device. "
             '<a href="https://github.com/CryoNeurolysis/SlicerCryoNeurolysis">Documentation</a>'
         )

@@ -51,6 +51,7 @@ class CaseRunner:
         self.prepared: Any = None
         self.choices: dict[str, Any] = {}
         self.others: list[Any] = []
+        self.records: list[Any] = []
         self._segmented: tuple[str, Case] | None = None
         self._before: list[Case] = []
         self._after: list[Case] = []
@@ -324,7 +325,9 @@ class CaseRunner:
         if self.case is None:
             raise CaseError("There is no case to save yet; segment the CT first.")
         place = folder / self.case.pseudonym
-        save_case(self.case, place, (event("saved from the panel", self.case.pseudonym),))
+        written = tuple(self.records)
+        save_case(self.case, place, (*written, event("saved from the panel", self.case.pseudonym)))
+        del self.records[: len(written)]
         if self.case.assessment is not None:
             write_report(build_report(self.case, pictures), place / "report")
         return place

@@ -20,7 +20,7 @@ KEYS = (
     ("Alt+Z", "undo"),
     ("Alt+Y", "redo"),
 )
-"""Alt+1 to Alt+7 are on the buttons of the step bar."""
+"""Alt+1 to Alt+8 are on the buttons of the step bar."""
 
 
 def connectKeys(panel: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import qt
 import slicer
-from cryoneuro.model import Case, Check, CryoNeuroError, Verdict
+from cryoneuro.model import Advice, Case, Check, CryoNeuroError, Verdict
 from slicer.i18n import tr as _
 
 from . import services
@@ -237,6 +237,7 @@ class Panel:
         if self.node is None:
             return PanelFacts()
         node, runner = self.node, self.runner()
+        picture = self.step("live").room.picture
         case, course, check = runner.case, runner.course(), runner.check
         anatomy = None if case is None else case.anatomy
         plan = None if case is None else case.plan
@@ -261,6 +262,8 @@ class Panel:
             verdictGood=assessment is not None and assessment.verdict is Verdict.TREATED_AND_SAFE,
             checkBegun=begun(check),
             checked=begun(check) and services.checkIsClear(check, node.target),
+            live=picture is not None,
+            liveGood=picture is not None and picture.good and picture.advice is Advice.GO,
             saved=self.saved is not None and self.saved is case,
         )
 
@@ -446,6 +449,7 @@ class Panel:
         """The application closes."""
         self.unwatch()
         self.step("freeze").stop()
+        self.step("live").stop()
         self.job.close()
         self.lookJob.close()
         self.keeper.close()
@@ -453,6 +457,7 @@ class Panel:
     def abandon(self) -> None:
         """The scene is about to close: a running job must not put nodes into the next one."""
         self.unwatch()
+        self.step("live").abandon()
         self.job.abandon()
         self.lookJob.abandon()
         self.keeper.stop()

@@ -18,6 +18,7 @@ def acquisition(volume: Any, position: str = "") -> Any:
     Args:
         position: as DICOM says it; empty takes what the file says.
     """
+    from cryoneuro.imaging import patient_key
     from cryoneuro.model import Acquisition
 
     uids = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
@@ -31,6 +32,9 @@ def acquisition(volume: Any, position: str = "") -> Any:
             "frame_of_reference_uid": "0020,0052",
         }
         said = {name: slicer.dicomDatabase.fileValue(file, tag) for name, tag in tags.items()} if file else {}
+        if file:
+            who = (slicer.dicomDatabase.fileValue(file, tag) or "" for tag in ("0010,0020", "0010,0030"))
+            said["patient_key"] = patient_key(*who)
     if position:
         said["patient_position"] = position
     return Acquisition(modality="CT" if uids else "", description=volume.GetName(), **said)
@@ -75,6 +79,31 @@ def loadNewestCt() -> Any:
     if not volumes:
         raise ValueError(_("The newest CT series could not be loaded; load it in the DICOM module."))
     return volumes[0]
+
+
+def ctFilesOfDatabase() -> dict[str, list[str]]:
+    """Files of every CT series in the DICOM database by series UID; empty where none is open."""
+    if not hasDicomDatabase():
+        return {}
+    database = slicer.dicomDatabase
+    return {
+        series: [str(path) for path in database.filesForSeries(series)]
+        for patient in database.patients()
+        for study in database.studiesForPatient(patient)
+        for series in database.seriesForStudy(study)
+        if database.fieldForSeries("Modality", series) == "CT"
+    }
+
+
+def showInSlices(volume: Any, place_ras_mm: Any) -> None:
+    """Show a volume in the slice views, at a place."""
+    util = slicer.util
+    if hasattr(util, "setSliceViewerLayers"):
+        util.setSliceViewerLayers(background=volume)
+    for name in ("Red", "Yellow", "Green"):
+        node = slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}")
+        if node is not None:
+            node.JumpSliceByCentering(*[float(v) for v in place_ras_mm])
 
 
 def hasSegmentEditor() -> bool:

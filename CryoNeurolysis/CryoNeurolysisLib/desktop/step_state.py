@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-STEPS = ("case", "target", "anatomy", "path", "freeze", "check", "report")
+STEPS = ("case", "target", "anatomy", "path", "freeze", "check", "live", "report")
 
 
 class StepState(enum.Enum):
@@ -45,6 +45,7 @@ class PanelFacts:
         verdictGood: treated and safe, without anything to look at.
         checked: nothing in the checklist is unknown or speaks against it.
         checkBegun: something has been entered there.
+        live: a scan of the procedure has come; liveGood: the last one is laid under the plan, with nothing against going on.
         saved: the case as it is now has been saved with its report.
     """
 
@@ -67,6 +68,8 @@ class PanelFacts:
     verdictGood: bool = False
     checkBegun: bool = False
     checked: bool = False
+    live: bool = False
+    liveGood: bool = False
     saved: bool = False
 
 
@@ -79,6 +82,7 @@ def stepStates(facts: PanelFacts) -> dict[str, StepState]:
         "path": _made(facts.planned, facts.plannedFor, facts.clear and facts.approved),
         "freeze": _made(facts.frozen, facts.frozenFor, facts.verdictGood),
         "check": _made(facts.checkBegun, True, facts.checked),
+        "live": _made(facts.live, True, facts.liveGood),
         "report": _made(facts.saved, True, True),
     }
     if facts.failed in states and states[facts.failed] is not StepState.STALE:

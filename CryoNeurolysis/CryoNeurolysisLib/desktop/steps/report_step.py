@@ -1,4 +1,4 @@
-"""Step 7: what is kept: preview, case folder, report."""
+"""Step 8: what is kept: preview, case folder, report."""
 
 from __future__ import annotations
 

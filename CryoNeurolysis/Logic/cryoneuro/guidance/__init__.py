@@ -11,6 +11,7 @@ from .follow import LivePicture, LiveSetup, LiveState, follow, follow_pose, warm
 from .ice_drop import ice_drop_hu
 from .identity import identity_questions, same_frame
 from .igtl_source import IgtlSource
+from .read_series import arrival_of
 from .recalibrate import IceObservation, Replayed, observation, recalibrate
 from .scan_clock import ScanClock
 from .seen_ice import FallBlock, fall_block, seen_ice
@@ -37,6 +38,7 @@ __all__ = [
     "SpoolFullError",
     "TrackedPose",
     "align",
+    "arrival_of",
     "compare_ice",
     "count_down",
     "fall_block",

@@ -1,7 +1,7 @@
 """Images in, with the checks a CT needs, and onto the working grid. LPS exists only in here."""
 
 from .demo import demo_ct_files
-from .dicom import series_of_file
+from .dicom import patient_key, series_of_file
 from .kept import KeptByContent, KeptForArrays
 from .label_map import LabelMap
 from .labels import read_label_map
@@ -26,6 +26,7 @@ __all__ = [
     "make_phantom",
     "on_grid",
     "on_volume",
+    "patient_key",
     "read_ct",
     "read_ct_files",
     "read_label_map",

@@ -18,7 +18,7 @@ from cryoneuro.model import CancelledError, Case, ImageError
 pytest.importorskip("slicer", reason="slicer-core is not installed (extra: scene)")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (extra: dev)")
 
-STEPS = ("case", "target", "anatomy", "path", "freeze", "check", "report")
+STEPS = ("case", "target", "anatomy", "path", "freeze", "check", "live", "report")
 
 
 def add_ct(window, phantom: Phantom, name: str = "CT"):
