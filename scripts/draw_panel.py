@@ -12,6 +12,8 @@ import argparse
 import os
 import sys
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +104,46 @@ class Tour:
             ui.questionTable.cellClicked.emit(row, 0)
         window.settle()
         self.shot("check")
+        self._live(path)
         window.go("report")
         self.shot("report")
+
+    def _live(self, path: Any) -> None:
+        """Two virtual scans, before the freeze and two minutes into it."""
+        from cryoneuro.training import ScanSettings, room_truth, virtual_room_scan, write_dicom_series
+
+        window, case = self.window, self.window.runner.case
+        ui = window.go("live")
+        room = window.panel.step("live").room
+        truth = room_truth(case.plan, off_mm=2.0)
+        with tempfile.TemporaryDirectory() as folder:
+            ui.sourceSelector.setCurrentIndex(1)
+            window.panel.step("live").onSource(1)
+            ui.placeEdit.setText(folder)
+            window.click(ui.followButton)
+            for number, frozen_s in enumerate((0.0, 120.0)):
+                scan = virtual_room_scan(case.ct, case.anatomy, truth, ScanSettings(seed=number), frozen_s)
+                if frozen_s:
+                    window.click(ui.freezeBeginsButton)
+                    room._setup = replace(room._setup, freeze_started_s=time.time() - frozen_s)
+                before = room.picture
+                write_dicom_series(scan, Path(folder) / str(number))
+                window.until(lambda before=before: room.picture is not before, 120)
+                if not ui.yesButton.isHidden():
+                    window.click(ui.yesButton)
+                    window.until(lambda: room.picture.run is not None, 120)
+            window.settle(200)
+            ui.placeEdit.setText("/data/ct-export")
+            matrix = room.picture.alignment.plan_to_live
+            volume, self.volume = self.volume, room.scanNode()
+            place = matrix[:3, :3] @ room.picture.plan.probes[0].trajectory.tip_ras_mm + matrix[:3, 3]
+            for view in self.slices:
+                view.look(place, 90.0, self.volume)
+            self.space.look(place, place + 230.0 * np.array([0.3, -0.9, 0.35]), np.array([0.0, 0.0, 1.0]))
+            self.shot("live")
+            self.volume = volume
+            window.click(ui.followButton)
+        self._center(path.tip_ras_mm, 90.0)
 
     def _load(self, which: str) -> Any:
         if which == "phantom":

@@ -38,13 +38,16 @@ class LiveRoom:
         picture: of the last scan, good or not; None before one came.
     """
 
-    def __init__(self, scene: Any, timer: Any, jobTimer: Any, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, scene: Any, timer: Any, jobTimer: Any, changed: Callable[[], None], putAside: Callable[[], None]
+    ) -> None:
         """
         Args:
             timer, jobTimer: qt.QTimers of the owner.
+            putAside: called before the first scan is shown: what lies in the planning CT's place must not lie over it.
             changed: called on the main thread whenever there is something new to show.
         """
-        self._scene, self._timer, self._changed = scene, timer, changed
+        self._scene, self._timer, self._changed, self._putAside = scene, timer, changed, putAside
         self._job = BackgroundJob(jobTimer)
         self._early: queue.SimpleQueue[LivePicture] = queue.SimpleQueue()
         self._waiting: deque[Arrival] = deque()
@@ -80,6 +83,10 @@ class LiveRoom:
         """What a person must answer before the last scan is overlaid."""
         return self.picture.questions if self.picture is not None and self._asked is not None else ()
 
+    def isShowing(self) -> bool:
+        """Whether a live scan is in the scene."""
+        return self.scanNode() is not None
+
     def scanNode(self) -> Any:
         """Volume node of the last good scan."""
         return None if self._view is None else self._view.ct
@@ -99,15 +106,16 @@ class LiveRoom:
         self.end()
         from ..scene.live_scene import LiveScene
 
-        if self._view is None or self._case is not case:
-            self.clear()
-            self._case = case
+        if self._case is not case:
+            self.leave()
+            self._asked, self.picture, self._case = None, None, case
             self._setup = LiveSetup(case.ct, case.anatomy, case.plan)
             self._state = LiveState()
-            self._view = LiveScene(self._scene, case)
             self._waiting.clear()
             setup = self._setup
             self._job.start(lambda p, c: warm_up(setup), lambda f, t: None, lambda r: None, self._failed)
+        if self._view is None:
+            self._view = LiveScene(self._scene, case)
         self._sources, self._records = [source], records
         self.say(_("Waiting for scans: {words}").format(words=source.words))
         self._timer.start()
@@ -148,13 +156,11 @@ class LiveRoom:
         """One more sentence."""
         self.said.append(sentence)
 
-    def clear(self) -> None:
-        """Take the live scan and what lies under it out of the scene."""
+    def leave(self) -> None:
+        """Take the live scan and what lies under it out of the scene; what was learned is kept for the same plan."""
         if self._view is not None:
             self._view.clear()
-        self._view, self._case, self._setup = None, None, None
-        self._asked, self.picture = None, None
-        self._state = LiveState()
+        self._view = None
 
     def abandon(self) -> None:
         """The scene is about to close: nodes go with it."""
@@ -223,6 +229,8 @@ class LiveRoom:
     def _show(self, picture: LivePicture, early: bool = False) -> None:
         if not early:
             self.picture = picture
+        if self._view is not None and picture.good and not self.isShowing():
+            self._putAside()
         if self._view is not None and self._view.show(picture):
             from . import services
 

@@ -375,6 +375,10 @@ class Panel:
         if runner is not self.runner():
             runner.case, runner.prepared = case, prepared
             return
+        if self.step("live").room.isShowing():
+            # What lies in the planning CT's place must not lie over a live scan.
+            runner.case, runner.prepared = case, prepared
+            return
         self.unwatch()
         self.isPresenting = True
         try:

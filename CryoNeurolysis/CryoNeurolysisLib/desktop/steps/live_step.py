@@ -9,6 +9,7 @@ import slicer
 from cryoneuro.guidance import DicomReceiver, FolderSource, IgtlSource, ReceiverSettings
 from slicer.i18n import tr as _
 
+from .. import services
 from ..database_source import DatabaseSource
 from ..live_room import LiveRoom
 from ..tables import fillTable
@@ -32,7 +33,13 @@ class LiveStep(Step):
             (_("Slicer's DICOM database"), "", _("Nothing to fill in.")),
         )
         self.ui.sourceSelector.addItems([words for words, _place, _tip in self.sources])
-        self.room = LiveRoom(slicer.mrmlScene, qt.QTimer(), qt.QTimer(), lambda: self.panel.guarded(self.panel.refresh))
+        self.room = LiveRoom(
+            slicer.mrmlScene,
+            qt.QTimer(),
+            qt.QTimer(),
+            lambda: self.panel.guarded(self.panel.refresh),
+            lambda: self.panel.guarded(self._putAside),
+        )
         self._clock = qt.QTimer()
         self._clock.setInterval(_CLOCK_MS)
         self.on(self._clock.timeout, self._showClock)
@@ -62,7 +69,7 @@ class LiveStep(Step):
         if self.room.isFollowing():
             self.room.end()
             self._clock.stop()
-            self.panel.refresh()
+            self._bringBack()
             return
         case = self.panel.runner().case
         if case is None or case.plan is None:
@@ -70,6 +77,25 @@ class LiveStep(Step):
         self.room.begin(case, self._source(), self.panel.runner().records)
         self._clock.start()
         self.panel.refresh(_("Waiting for scans."))
+
+    def _putAside(self) -> None:
+        """Take the case's own nodes away: they lie where the patient lay in the planning CT."""
+        self.panel.unwatch()
+        self.panel.isPresenting = True
+        try:
+            self.panel.runner().hide()
+        finally:
+            self.panel.isPresenting = False
+
+    def _bringBack(self) -> None:
+        """The planning CT and the case again, in place of the live scan."""
+        runner = self.panel.runner()
+        self.room.leave()
+        if runner.case is not None and self.panel.volume() is not None:
+            self.panel.present(runner, runner.case, runner.prepared)
+            if runner.case.plan is not None:
+                services.showInSlices(self.panel.volume(), runner.case.plan.probes[0].trajectory.tip_ras_mm)
+        self.panel.refresh(_("The planning CT is shown again."))
 
     def _source(self) -> Any:
         index = int(self.value(self.ui.sourceSelector, "currentIndex"))
@@ -146,7 +172,7 @@ class LiveStep(Step):
                         f"{error.sigma_mm:.1f}",
                     ]
                 )
-        fillTable(self.ui.errorTable, rows)
+        fillTable(self.ui.errorTable, rows, 6)
         self.ui.saidText.setPlainText("\n".join(room.said))
         bar = self.ui.saidText.verticalScrollBar()
         bar.setValue(int(self.value(bar, "maximum")))
@@ -158,7 +184,8 @@ def _advice(picture: Any) -> str:
         return _("No scan has come yet.")
     if not picture.good:
         return _("Not overlaid. ") + (picture.sentences[-1] if picture.sentences else "")
-    return picture.sentences[-1]
+    coming = "" if picture.countdown is None else f" {picture.countdown.sentence}"
+    return f"{picture.sentences[-1]}{coming}"
 
 
 def _minutes(seconds: float) -> str:

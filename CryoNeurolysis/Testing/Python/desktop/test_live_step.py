@@ -59,7 +59,12 @@ def test_a_procedure_by_clicks(window, following, planned_case: Case, tmp_path: 
     window.settle(50)
     assert ui.yesButton.isHidden() and room.scanNode().GetScene() is window.scene
     assert ui.errorTable.rowCount() == 1 and float(ui.errorTable.item(0, 1).text()) == pytest.approx(3.0, abs=1.2)
-    assert "Planning CT to live scan" in helpers.node_names(window)
+    names = helpers.node_names(window)
+    # Everything of the plan that is left lies under the transform; nothing lies in the planning CT's place any more.
+    assert "Planning CT to live scan" in names and window.runner.nodes is None
+    assert "drawn again" not in window.status()
+    window.panel.present(window.runner, window.runner.case)
+    assert window.runner.nodes is None
     window.click(ui.freezeBeginsButton)
     window.until(lambda: "Freeze ends" in ui.freezeBeginsButton.text(), 5)
     scan(planned_case, watched, 60.0, 1)
@@ -70,6 +75,8 @@ def test_a_procedure_by_clicks(window, following, planned_case: Case, tmp_path: 
     window.click(ui.freezeBeginsButton)
     window.click(ui.followButton)
     assert not room.isFollowing() and ui.followButton.text() == "Follow"
+    assert not room.isShowing() and window.runner.nodes is not None
+    assert "Planning CT to live scan" not in helpers.node_names(window)
     # What was asked, answered and seen is in the record that is saved.
     window.panel.step("report").save(str(tmp_path))
     window.wait()
