@@ -37,6 +37,8 @@ bench: setup peers
 	$(RUN)/python benchmarks/anatomy.py
 	$(RUN)/python benchmarks/planning.py
 	$(RUN)/python benchmarks/panel.py
+	$(RUN)/python benchmarks/live.py
+	$(RUN)/python benchmarks/live_accuracy.py
 
 # Every step of the panel beside the views, as docs/pictures/panel-*.png.
 pictures: setup

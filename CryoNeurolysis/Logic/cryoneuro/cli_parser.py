@@ -278,7 +278,7 @@ def build_parser(actions: Mapping[str, Action], epilog: str) -> argparse.Argumen
         nargs="+",
         default=[],
         choices=("patient", "study", "frame", "position"),
-        help="you have checked that these are the same in the first scan, though the files do not say so; recorded",
+        help="you have checked that these are the same in the first scan, where the files do not say; recorded",
     )
     sub.add_argument(
         "--frozen-since", type=_clock, metavar="HH:MM:SS", help="the freeze began then (or type freeze when it begins)"

@@ -30,6 +30,7 @@ from .session import append_event, event, load_case
 RENDERERS = "cryoneuro.live_renderers"
 """Entry points that draw live pictures: make(case) -> object with draw(picture, folder) -> (path, caption)s, and close()."""
 _POLL_S = 0.1
+_ANSWERS = "answers.json"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class LiveOptions:
     """How a procedure is followed.
 
     Attributes:
-        same: kinds of identity questions (patient, study, frame, position) to which a person has said yes for the first scan.
+        same: kinds of identity questions (patient, study, frame, position) to which a person has said yes for the first scan,
+            where the files do not say; what they say to be different is asked all the same.
         freeze_started_s: when the freeze began; None before it.
         count: stop after so many scans; 0 goes on.
         seconds: stop after so long; 0 goes on.
@@ -69,10 +71,19 @@ class LiveSession:
         self.case, _ = load_case(folder)
         if self.case.plan is None or self.case.anatomy is None:
             raise GuidanceError("The case has no plan yet; run: cryoneuro plan CASE --target NERVE.")
+        for name, value in (("--count", options.count), ("--seconds", options.seconds)):
+            if value < 0:
+                raise GuidanceError(f"{name} must be 0 or more, but is {value:g}.")
         self.setup = LiveSetup(
-            self.case.ct, self.case.anatomy, self.case.plan, freeze_started_s=options.freeze_started_s
+            self.case.ct,
+            self.case.anatomy,
+            self.case.plan,
+            frozenset(self._answers()),
+            options.freeze_started_s,
         )
-        self.state = LiveState()
+        # Numbers go on where an earlier run ended; nothing of it is written over.
+        numbers = [int(p.stem) for p in (self.folder / "live").glob("[0-9]*.json") if p.stem.isdecimal()]
+        self.state = LiveState(count=max(numbers, default=0))
         warm_up(self.setup)
         self._answered = not options.same
         self._asked: Arrival | None = None
@@ -96,11 +107,15 @@ class LiveSession:
         before = self.state
         self.state, picture = follow(self.setup, self.state, arrival)
         self._asked = arrival if picture.questions else None
-        if picture.questions and not self._answered:
-            # What was said on the command line is said for the scan that it was said of, and for its pair only.
-            answered = [q for q in picture.questions if q.what in self._options.same]
+        if not self._answered:
+            # What was said on the command line is said for the first scan, for its pair only, and not against what files say;
+            # where an earlier run of this case has been answered already, another pair needs an answer of its own.
+            self._answered = True
+            known = {k.split(":", 1)[0] for k in self.setup.accepted}
+            answered = [
+                q for q in picture.questions if q.what in self._options.same and not q.differs and q.what not in known
+            ]
             if answered:
-                self._answered = True
                 self.accept([q.key for q in answered])
                 self.state, picture = follow(self.setup, before, arrival)
                 self._asked = arrival if picture.questions else None
@@ -122,9 +137,25 @@ class LiveSession:
     def accept(self, keys: Sequence[str]) -> None:
         """A person has said yes to questions of identity."""
         self.setup = replace(self.setup, accepted=self.setup.accepted | frozenset(keys))
+        try:
+            place = self.folder / "live"
+            place.mkdir(exist_ok=True)
+            part = place / ".answers.part"
+            part.write_text(json.dumps(sorted(self.setup.accepted)), encoding="utf-8")
+            part.replace(place / _ANSWERS)
+        except OSError as error:
+            self.say(f"The answer could not be kept ({error.strerror}); it will be asked again after a restart.")
         self._record(
             "identity", "A person says that these are the same: " + ", ".join(sorted(k.split(":")[0] for k in keys))
         )
+
+    def _answers(self) -> list[str]:
+        """Keys of what was answered in earlier runs of this case."""
+        try:
+            found = json.loads((self.folder / "live" / _ANSWERS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [k for k in found if isinstance(k, str)] if isinstance(found, list) else []
 
     def close(self) -> None:
         """End the pictures."""

@@ -34,6 +34,7 @@ class Arrival:
         received_s: when its last byte came, seconds since 1970 by this machine's clock.
         ct: None when it cannot be used, or when it is a pose.
         pose: of an instrument, where the source sends poses.
+        files: how many files it was made of.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Arrival:
     received_s: float
     ct: CtVolume | None = None
     pose: TrackedPose | None = None
+    files: int = 0
 
 
 class FrameSource(Protocol):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import ipaddress
 import logging
+import math
 import re
 import socket
 import ssl
@@ -24,7 +26,7 @@ from ..model import GuidanceError
 from .arrival import Arrival
 from .read_series import arrival_of
 from .series import SeriesGathering
-from .spool import Spool, SpoolFullError, name_of
+from .spool import Spool, SpoolFullError
 
 _LOG = logging.getLogger(__name__)
 _CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -73,6 +75,11 @@ class ReceiverSettings:
         for title in (self.ae_title, *self.calling):
             if not _AE_TITLE.fullmatch(title) or not title.strip():
                 raise GuidanceError(f"'{title}' is no AE title; one has 1 to 16 plain characters.")
+        for address in self.addresses:
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                raise GuidanceError(f"'{address}' is no IP address; write one like 192.168.1.20.") from None
         if not 0 <= self.port <= 65535:
             raise GuidanceError(f"There is no port {self.port}; choose one from 1 to 65535.")
         if (self.certificate is None) != (self.key is None):
@@ -103,7 +110,7 @@ class DicomReceiver:
         self._recent: dict[str, deque[float]] = {}
         self._refused_since: dict[str, float] = {}
         for item in self._spool.waiting():
-            self._gathering.add(item.series, item.instance, item.path, item.path.stat().st_mtime)
+            self._gathering.add(item.series, item.instance, item.path, item.came_s)
         self._server = self._started()
         self.port = int(self._server.server_address[1])
 
@@ -128,9 +135,8 @@ class DicomReceiver:
         return (*told, *(arrival_of(item) for item in due))
 
     def handled(self, arrival: Arrival) -> None:
-        folder = self._spool.folder / name_of(arrival.key)
-        if folder.is_dir():
-            self._spool.handled(arrival.key, len(list(folder.glob("*.dcm"))))
+        if arrival.key and arrival.files:
+            self._spool.handled(arrival.key, arrival.files)
 
     def close(self) -> None:
         server, self._server = self._server, None
@@ -172,7 +178,8 @@ class DicomReceiver:
                 return client, address
 
             def verify_request(self, request: Any, client_address: Any) -> bool:
-                return receiver._may_connect(str(client_address[0]), len(self.active_associations))
+                open_ = [str(a.requestor.address) for a in self.active_associations]
+                return receiver._may_connect(str(client_address[0]), open_)
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 receiver._say(f"A connection from {client_address[0]} broke off.")
@@ -241,7 +248,7 @@ class DicomReceiver:
             if not any(a.sentence == sentence for a in self._told):
                 self._told.append(Arrival("", sentence, self._clock()))
 
-    def _may_connect(self, address: str, served: int) -> bool:
+    def _may_connect(self, address: str, served: list[str]) -> bool:
         if self.settings.addresses and address not in self.settings.addresses:
             self._tell(f"A connection from {address} was turned away: the address is not on the list.")
             return False
@@ -254,26 +261,19 @@ class DicomReceiver:
         if len(self._recent) > 1000:
             self._recent.clear()
         # Connections that never ask for an association count as well.
-        if served >= 2 * int(constant("live_associations_most")):
-            self._tell(f"Too many connections are open; one from {address} was turned away.")
+        most = int(constant("live_associations_most"))
+        if len(served) >= 2 * most or served.count(address) >= most + most // 2:
+            self._tell(f"Too many connections are open ({len(served)}); one from {address} was turned away.")
             return False
         return True
 
     def _opened(self, event: Any) -> None:
         """Bound what one connection may make this machine hold in memory."""
-        line = event.assoc.dul.socket
-        plain, held = line.recv, [0]
+        line, provider, association = event.assoc.dul.socket, event.assoc.dul, event.assoc
+        held = [0]
         most = int(1e6 * constant("live_image_most_mb"))
         event.assoc._bytes_since_image = held
         where = event.address[0] if event.address else "?"
-
-        def limited(count: int) -> bytearray:
-            held[0] += count
-            if count > _PDU_BYTES + 64 or held[0] > most:
-                self._tell(f"A connection from {where} sent a message that is too large; it was closed.")
-                raise OSError("message too large")
-            result: bytearray = plain(count)
-            return result
 
         def closed() -> None:
             # pynetdicom leaves the socket open where the peer has gone before; after a day none would be left.
@@ -284,8 +284,41 @@ class DicomReceiver:
                 with contextlib.suppress(OSError):
                     end.close()
 
+        def limited(count: int) -> bytearray:
+            held[0] += count
+            if count > _PDU_BYTES + 64 or held[0] > most:
+                self._tell(f"A connection from {where} sent a message that is too large; it was closed.")
+                closed()
+                raise OSError("message too large")
+            # One deadline for all of it: byte after byte would keep a connection open for ever.
+            end = time.monotonic() + constant("live_network_timeout_s")
+            found = bytearray()
+            while len(found) < count and line.socket is not None:
+                if time.monotonic() > end:
+                    self._tell(f"A connection from {where} sent too slowly; it was closed.")
+                    closed()
+                    raise TimeoutError("message too slow")
+                part = line.socket.recv(min(count - len(found), 1 << 16))
+                if not part:
+                    break
+                found += part
+            return found
+
+        def guarded(run: Callable[[], None] = provider.run) -> None:
+            try:
+                run()
+            except Exception as error:
+                # What pynetdicom does not expect ends this connection, not with a traceback on the console.
+                self._tell(
+                    f"A connection from {where} sent what is no DICOM message ({type(error).__name__}); it was closed."
+                )
+                closed()
+                with contextlib.suppress(Exception):
+                    association.kill()
+
         line.recv = limited
         line._shutdown_socket = closed
+        provider.run = guarded
 
     def _echo(self, event: Any) -> int:
         self._say(f"{_sender(event)} asked whether anybody is here (C-ECHO).")
@@ -300,9 +333,10 @@ class DicomReceiver:
         self._left(event)
 
     def _rejected(self, event: Any) -> None:
-        self._tell(
-            f"An association of {_sender(event)} was rejected: its AE title is not on the list, or too many are open."
-        )
+        title = str(event.assoc.requestor.ae_title or "").strip()
+        listed = not self.settings.calling or title in self.settings.calling
+        why = "too many are open" if listed else f"its AE title is not on the list ({', '.join(self.settings.calling)})"
+        self._tell(f"An association of {_sender(event)} was rejected: {why}.")
 
     def _store(self, event: Any) -> int:
         """Write an image to disk, then acknowledge it."""
@@ -320,16 +354,25 @@ class DicomReceiver:
         except GuidanceError as error:
             self._tell(f"An image from {_sender(event)} was refused. {error}")
             return _OUT_OF_RESOURCES
+        except OSError as error:
+            self._tell(f"An image from {_sender(event)} was refused: it cannot be written ({error.strerror or error}).")
+            return _OUT_OF_RESOURCES
         except Exception as error:
             # Whatever a hostile file makes a reader do, the line stays up.
             self._tell(f"An image from {_sender(event)} was refused: it cannot be read ({type(error).__name__}).")
             return _NOT_UNDERSTOOD
         with self._lock:
-            fresh = self._gathering.add(
-                item.series, item.instance, item.path, self._clock(), facts.expected, id(event.assoc)
+            self._gathering.add(
+                item.series,
+                item.instance,
+                item.path,
+                self._clock(),
+                facts.expected,
+                id(event.assoc),
+                changed=item.fresh,
             )
-            if not fresh:
-                self._messages.append(f"{_sender(event)} sent an image of series {facts.series_uid} again.")
+        if not item.fresh:
+            self._tell(f"{_sender(event)} sent a series again that is here already; it is not shown twice.")
         return _DONE
 
 
@@ -348,11 +391,28 @@ class _Facts:
     expected: int
 
 
+_GEOMETRY = (
+    ("ImagePositionPatient", 3, "it does not say where its slice lies"),
+    ("ImageOrientationPatient", 6, "it does not say how its slice lies"),
+    ("PixelSpacing", 2, "it does not say how large its pixels are"),
+)
+
+
+def _is_numbers(text: str, count: int, positive: bool) -> bool:
+    """Whether a DICOM value holds so many numbers."""
+    try:
+        values = [float(v) for v in text.split("\\")]
+    except ValueError:
+        return False
+    return len(values) == count and all(math.isfinite(v) and (v > 0 or not positive) for v in values)
+
+
 def _facts(content: bytes, announced_uid: str) -> _Facts:
     """Series and instance of an encoded image, or why it is not taken."""
     from pydicom import dcmread
 
     wanted = ["SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "Modality", "ImagesInAcquisition", "PixelData"]
+    wanted += [name for name, _, _ in _GEOMETRY]
     data = dcmread(io.BytesIO(content), specific_tags=[*wanted, "Rows", "Columns"], defer_size=1024)
 
     def text(name: str) -> str:
@@ -369,6 +429,10 @@ def _facts(content: bytes, announced_uid: str) -> _Facts:
         raise _NotOursError("it is no CT image.", _NO_MATCH)
     if "PixelData" not in data or not data.get("Rows") or not data.get("Columns"):
         raise _NotOursError("it holds no picture; it was cut short.", _NOT_UNDERSTOOD)
+    if text("SOPClassUID") == _CT:
+        for name, count, words in _GEOMETRY:
+            if not _is_numbers(text(name), count, name == "PixelSpacing"):
+                raise _NotOursError(f"{words} ({name} is '{text(name)[:40]}'); reconstruct it anew.", _NOT_UNDERSTOOD)
     expected = text("ImagesInAcquisition")
     return _Facts(series, instance, int(expected) if expected.isdecimal() and len(expected) < 6 else 0)
 

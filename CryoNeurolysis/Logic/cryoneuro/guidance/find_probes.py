@@ -10,7 +10,7 @@ from scipy import ndimage, optimize
 
 from ..imaging import on_volume
 from ..knowledge import constant
-from ..model import Alignment, Anatomy, CtVolume, FoundProbe, PlannedProbe, VolumeGeometry, moved
+from ..model import Alignment, Anatomy, CtVolume, FoundProbe, GuidanceError, PlannedProbe, VolumeGeometry, moved
 from .live_body import body_of
 from .metal_lines import MetalLine, metal_lines, new_metal
 from .shaft_model import Array, ShaftFit, SliceBlock, cost_hu, distance_in_slices, fit_shafts, pair_of
@@ -51,6 +51,12 @@ def find_probes(
     top = float(live_ct.array_kji.max())
     block = SliceBlock(part.astype(np.float32), np.where(known, expected, 0.0), spacing, max(top, 1500.0))
     weight = new_metal(block, known, old)
+    share = 100.0 * float(np.count_nonzero(weight)) / weight.size
+    if share > constant("live_metal_most_percent"):
+        raise GuidanceError(
+            f"{share:.0f} % of the scan round the plan is brighter than bone where the planning CT is not, too much for a probe; "
+            "its CT numbers may be wrong. Scan again. The last good overlay stays."
+        )
     half = 0.5 * float(spacing[2])
     least = constant("live_least_shaft_mm")
     lines = metal_lines(weight, spacing, len(probes) + _SPARE_LINES, least)

@@ -50,6 +50,7 @@ class FolderSource:
         self._gathering = SeriesGathering()
         self._seen: dict[Path, _Seen] = {}
         self._done: dict[Path, tuple[int, float]] = {}
+        self._taken: set[Path] = set()
         self._lost = False
         if not include_old:
             self._done = dict(self._files() or {})
@@ -86,6 +87,7 @@ class FolderSource:
         # Files that were removed need not be remembered.
         for gone in [p for p in self._done if p not in files]:
             del self._done[gone]
+            self._taken.discard(gone)
         for gone in [p for p in self._seen if p not in files]:
             del self._seen[gone]
         due = self._gathering.due(now)
@@ -107,7 +109,9 @@ class FolderSource:
             return [Arrival("", f"{path.name} is a DICOM file that cannot be read; export it again.", now)]
         if modality and modality != "CT":
             return []
-        self._gathering.add(series_uid, instance_uid or path.name, path, now)
+        # A file that was written anew brings its series again; a copy of it under another name does not.
+        self._gathering.add(series_uid, instance_uid or path.name, path, now, changed=path in self._taken)
+        self._taken.add(path)
         return []
 
     def _files(self) -> dict[Path, tuple[int, float]] | None:

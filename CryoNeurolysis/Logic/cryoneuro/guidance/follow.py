@@ -108,7 +108,12 @@ class LivePicture:
 
 @dataclass(frozen=True, eq=False)
 class LiveState:
-    """What is carried from one scan to the next; its size does not grow with the number of scans."""
+    """What is carried from one scan to the next; its size does not grow with the number of scans.
+
+    Attributes:
+        key, before: the series followed last, and the state before it: a series that comes once more, with more of its slices,
+            takes the place of what was made of it.
+    """
 
     count: int = 0
     guess: npt.NDArray[np.float64] | None = None
@@ -119,6 +124,8 @@ class LiveState:
     calibration: Calibration | None = None
     clock: ScanClock = field(default_factory=ScanClock)
     last_good: LivePicture | None = None
+    key: str = ""
+    before: LiveState | None = None
 
 
 def follow(
@@ -140,11 +147,17 @@ def follow(
     if arrival.ct is None:
         raise GuidanceError("This arrival holds no scan.")
     live, watch = arrival.ct, _Watch()
-    state = replace(state, count=state.count + 1)
+    again = bool(arrival.key) and arrival.key == state.key and state.before is not None
+    if again and state.before is not None:
+        state = replace(state.before, count=state.count, last_good=state.last_good)
+    refused = replace(state, count=state.count + 1)
+    state = replace(refused, key=arrival.key, before=replace(state, before=None))
     clock, made_s, odd = state.clock.seen(live.acquisition.acquired, arrival.received_s)
-    state = replace(state, clock=clock)
     frozen_s = None if setup.freeze_started_s is None else made_s - setup.freeze_started_s
+    if again:
+        odd = f"{odd} The same series has come once more; it takes the place of what was made of it before.".strip()
     if frozen_s is not None and frozen_s <= 0.0:
+        odd = f"{odd} It was made before the freeze began.".strip()
         frozen_s = None
     picture = LivePicture(
         state.count,
@@ -163,13 +176,16 @@ def follow(
             *(q.sentence for q in questions),
             "Nothing is overlaid until somebody has said yes.",
         )
-        return state, replace(picture, questions=questions, sentences=said)
+        return refused, replace(picture, questions=questions, sentences=said)
     try:
         state, picture = _followed(setup, state, picture, watch, show, cancelled)
     except CryoNeuroError as error:
         picture = replace(picture, good=False, advice=Advice.UNKNOWN, sentences=(*picture.sentences, str(error)))
     picture = replace(picture, seconds=tuple(watch.seconds))
-    return (replace(state, last_good=picture) if picture.good else state), picture
+    if not picture.good:
+        # Nothing is learned from what is not shown.
+        return refused, picture
+    return replace(state, clock=clock, last_good=picture), picture
 
 
 def warm_up(setup: LiveSetup) -> None:
@@ -311,6 +327,8 @@ def _with_ice(
     alignment, frozen_s = picture.alignment, picture.frozen_s
     assert alignment is not None
     if frozen_s is None:
+        if setup.freeze_started_s is not None and state.observations:
+            return state, picture
         fresh = replace(state, baseline=(picture.ct, alignment.plan_to_live), observations=(), calibration=None)
         return fresh, picture
     before, plan_to_before = state.baseline or (setup.plan_ct, np.eye(4))

@@ -10,16 +10,18 @@ from .series import Gathered
 
 def arrival_of(item: Gathered) -> Arrival:
     """Read a series; what cannot be read becomes a sentence."""
+    count = len(item.files)
     try:
         ct = read_ct_files(item.files)
     except CryoNeuroError as error:
-        return Arrival(item.series_uid, f"A scan has come that cannot be used: {error}", item.received_s)
+        said = f"A scan has come that cannot be used: {error}"
+        return Arrival(item.series_uid, said, item.received_s, files=count)
     except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        return Arrival(
-            item.series_uid,
-            f"A scan of {len(item.files)} files has come that cannot be read ({type(error).__name__}); send it again.",
-            item.received_s,
+        said = (
+            f"A scan of {count} files has come that cannot be read: its headers or pictures are damaged or of an unusual kind "
+            f"({type(error).__name__}). Reconstruct it as a plain axial CT series and send it again."
         )
+        return Arrival(item.series_uid, said, item.received_s, files=count)
     k, j, i = ct.geometry.shape_kji
     said = f"A scan of {k} slices of {ct.geometry.spacing_mm[2]:g} mm ({i} x {j}) has come: {item.why}."
-    return Arrival(item.series_uid, " ".join((said, *ct.warnings)), item.received_s, ct)
+    return Arrival(item.series_uid, " ".join((said, *ct.warnings)), item.received_s, ct, files=count)

@@ -10,7 +10,7 @@ from ..knowledge import constant
 
 @dataclass(frozen=True)
 class ScanClock:
-    """What is known of the scanner's clock.
+    """What is known of the scanner's clock, from scans that were accepted only.
 
     Attributes:
         behind_s: least time from a scan's own time to its arrival so far; None before the first.
@@ -21,6 +21,9 @@ class ScanClock:
     def seen(self, acquired: str, received_s: float) -> tuple[ScanClock, float, str]:
         """The clock after a scan, when the scan was made (seconds since 1970), and what has to be said of it.
 
+        A scan whose own time does not fit that of the scans before is taken to have been made when it arrived, and teaches
+        nothing.
+
         Args:
             acquired: date and time as the scan says it, "YYYYMMDD HHMMSS.fff" in local time.
             received_s: when its last byte came.
@@ -28,10 +31,15 @@ class ScanClock:
         own = acquired_s(acquired)
         if own is None:
             return self, received_s, "The scan does not say when it was made; the time of its arrival is taken."
-        behind = received_s - own
+        behind, odd = received_s - own, constant("live_clock_odd_s")
+        if self.behind_s is not None and not -odd <= behind - self.behind_s <= constant("live_series_longest_s") * 5.0:
+            note = (
+                f"The scan's own time lies {_span(abs(behind - self.behind_s))} from what the scans before let expect; the time "
+                "of its arrival is taken."
+            )
+            return self, received_s, note
         least = behind if self.behind_s is None else min(self.behind_s, behind)
         clock = ScanClock(least)
-        odd = constant("live_clock_odd_s")
         if -1.0 <= least <= odd:
             return clock, min(own, received_s), ""
         # The quickest scan so far took no time at all, as far as anybody can tell.

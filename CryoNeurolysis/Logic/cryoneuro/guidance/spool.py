@@ -7,8 +7,9 @@ import hashlib
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..knowledge import constant
@@ -24,11 +25,19 @@ class SpoolFullError(GuidanceError):
 
 @dataclass(frozen=True)
 class Spooled:
-    """A file that has been written: where, and of which series and instance (names of folder and file)."""
+    """A received file.
+
+    Attributes:
+        series, instance: names of its folder and file.
+        came_s: when it was written, seconds since 1970.
+        fresh: it was written now; False where the same content lay there already.
+    """
 
     series: str
     instance: str
     path: Path
+    came_s: float = 0.0
+    fresh: bool = True
 
 
 def name_of(uid: str) -> str:
@@ -59,10 +68,19 @@ class Spool:
         # What was being written when the program was stopped was never acknowledged.
         for path in folder.glob("*/*.part"):
             path.unlink(missing_ok=True)
-        self._bytes = sum(p.stat().st_size for p in folder.glob("*/*.dcm"))
+        self._bytes = self._counted()
+
+    def _counted(self) -> int:
+        """Bytes of all images that lie here; what cannot be read counts nothing."""
+        total = 0
+        for path in self.folder.glob("*/*.dcm"):
+            with contextlib.suppress(OSError):
+                total += path.stat().st_size
+        return total
 
     def write(self, series_uid: str, instance_uid: str, content: bytes) -> Spooled:
-        """Write an image so that it is there after a crash of program or machine; one that is there already stays.
+        """Write an image so that it is there after a crash of program or machine. One of the same content stays; one of
+        another content takes its place, and its series counts as not used.
 
         Raises:
             SpoolFullError: the disk or the share of it that may be used is full.
@@ -71,22 +89,34 @@ class Spool:
         folder = self.folder / name_of(series_uid)
         target = folder / f"{name_of(instance_uid)}.dcm"
         found = Spooled(folder.name, target.stem, target)
-        if target.exists():
-            return found
-        if self._bytes + len(content) > self.most_bytes:
+        old = 0
+        with contextlib.suppress(OSError):
+            old = target.stat().st_size
+            if old == len(content) and target.read_bytes() == content:
+                return replace(found, fresh=False)
+        more = len(content) - old
+        if self._bytes + more > self.most_bytes:
+            # Somebody may have emptied the folder.
+            self._bytes = self._counted()
+        if self._bytes + more > self.most_bytes:
             raise SpoolFullError(
                 f"Live scans take up {self._bytes / 1e9:.1f} GB in {self.folder}, as much as they may; empty the folder."
             )
-        free = shutil.disk_usage(self.folder).free
-        if free - len(content) < self.least_free:
-            raise SpoolFullError(f"Only {free / 1e9:.1f} GB are free on the disk of {self.folder}; make room.")
-        part = folder / f"{target.stem}.{os.getpid()}.part"
+        part = folder / f"{target.stem}.{uuid.uuid4().hex}.part"
         try:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(folder).free
+            if free - len(content) < self.least_free:
+                raise SpoolFullError(
+                    f"Only {free / 1e9:.2f} GB are free on the disk of {self.folder}, {self.least_free / 1e9:g} GB are kept "
+                    "free for the case; make room."
+                )
             with part.open("wb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
+            # Before, not after: a crash between must not leave a new image in a series that counts as used.
+            (folder / _HANDLED).unlink(missing_ok=True)
             part.replace(target)
             _sync_folder(folder)
             _sync_folder(self.folder)
@@ -96,12 +126,12 @@ class Spool:
             if error.errno == 28:
                 raise SpoolFullError(f"The disk of {self.folder} is full; make room.") from None
             raise GuidanceError(f"An image cannot be written to {folder} ({error.strerror}).") from None
-        self._bytes += len(content)
+        self._bytes += more
         return found
 
     def handled(self, series: str, count: int) -> None:
-        """A series has been used, with so many slices."""
-        folder = self.folder / name_of(series)
+        """A series (the name of its folder) has been used, with so many slices."""
+        folder = self.folder / Path(series).name
         with contextlib.suppress(OSError):
             part = folder / f"{_HANDLED}.part"
             part.write_text(f"{count}\n", encoding="utf-8")
@@ -109,14 +139,24 @@ class Spool:
 
     def waiting(self) -> Iterator[Spooled]:
         """Images of series that were received but not used before the program ended."""
-        for folder in sorted((p for p in self.folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime):
-            files = sorted(folder.glob("*.dcm"))
+        series: list[tuple[float, Path, list[Spooled]]] = []
+        for folder in self.folder.iterdir():
+            files = []
+            # What somebody else has put there, or has just taken away, is passed over.
+            with contextlib.suppress(OSError):
+                for path in sorted(folder.glob("*.dcm")):
+                    with contextlib.suppress(OSError):
+                        if path.is_file() and not path.is_symlink():
+                            files.append(Spooled(folder.name, path.stem, path, path.stat().st_mtime))
+            if files:
+                series.append((max(f.came_s for f in files), folder, files))
+        for _, folder, files in sorted(series, key=lambda row: row[0]):
             try:
                 done = int((folder / _HANDLED).read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 done = 0
             if len(files) > done:
-                yield from (Spooled(folder.name, path.stem, path) for path in files)
+                yield from files
 
 
 def _sync_folder(folder: Path) -> None:

@@ -38,6 +38,8 @@ class SliceHeader:
     acquired: str
     patient_key: str
     bits: int
+    said_spacing_mm: npt.NDArray[np.float64] | None
+    rescale: tuple[str, str]
     size: tuple[int, ...]
     spacing_mm: tuple[float, ...]
 
@@ -88,9 +90,19 @@ def _header(path: Path) -> SliceHeader | None:
         acquired=f"{text('0008|0022')} {text('0008|0032')}".strip(),
         patient_key=patient_key(text("0010|0020"), text("0010|0030")),
         bits=int(number("0028|0100") or 16),
+        said_spacing_mm=numbers("0028|0030", 2),
+        rescale=(text("0028|1053"), text("0028|1052")),
         size=tuple(reader.GetSize()),
         spacing_mm=tuple(reader.GetSpacing()),
     )
+
+
+_ONE_OF = (
+    ("patient_key", "patient"),
+    ("study_uid", "study"),
+    ("frame_uid", "frame of reference"),
+    ("patient_position", "patient position"),
+)
 
 
 def series_of_file(path: Path) -> tuple[str, str, str] | None:
@@ -107,7 +119,8 @@ def series_of_file(path: Path) -> tuple[str, str, str] | None:
 def patient_key(patient_id: str, birth_date: str) -> str:
     """What tells one patient from another without saying who it is; empty where a file does not say who."""
     said = patient_id.strip()
-    return hashlib.sha256(f"{said}|{birth_date.strip()}".encode()).hexdigest()[:16] if said else ""
+    both = f"{said}|{birth_date.strip()}".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(both).hexdigest()[:16] if said else ""
 
 
 def scan_folder(folder: Path) -> dict[str, list[SliceHeader]]:
@@ -201,8 +214,9 @@ def _read_series(
         description=first.description,
         patient_key=first.patient_key,
     )
-    if len({f.patient_key for f in files}) > 1:
-        raise ImageError(f"The slices in {folder} belong to more than one patient; export one patient's series.")
+    for name, words in _ONE_OF:
+        if len({getattr(f, name) for f in files}) > 1:
+            raise ImageError(f"The slices in {folder} belong to more than one {words}; export one series anew.")
     if len(files) == 1 and len(first.size) == 3 and first.size[2] > 1:
         # An enhanced multi-frame CT keeps its whole geometry in one file.
         _check_whole(first)
@@ -248,6 +262,36 @@ def _choose(
     return volumes[0]
 
 
+def _check_header(header: SliceHeader) -> None:
+    """Refuse values that a reader would replace by its own and say nothing."""
+    assert header.position_lps_mm is not None and header.orientation is not None
+    name = header.path.name
+    if not np.isfinite(header.position_lps_mm).all():
+        raise ImageError(f"{name} lies at a place that is no number; the series cannot be placed.")
+    row, column = header.orientation[:3], header.orientation[3:]
+    if not np.isfinite(header.orientation).all() or not np.allclose(
+        [row @ row, column @ column, row @ column], [1.0, 1.0, 0.0], atol=1e-2
+    ):
+        raise ImageError(f"{name} has rows and columns that are not at right angles; reconstruct the series anew.")
+    if header.said_spacing_mm is None or not (np.isfinite(header.said_spacing_mm) & (header.said_spacing_mm > 0)).all():
+        raise ImageError(f"{name} does not say how large its pixels are (PixelSpacing); export the series again.")
+    slope, intercept = header.rescale
+    for tag, said in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+        if said and not _is_number(said):
+            raise ImageError(f"{name} has '{said[:20]}' for {tag}, which is no number; export the series again.")
+    if slope and float(slope) == 0.0:
+        raise ImageError(
+            f"{name} has a RescaleSlope of 0, which makes all its CT numbers alike; export the series again."
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
 def _ordered(files: list[SliceHeader], folder: Path) -> tuple[list[SliceHeader], float]:
     """Slices along the normal, first to last, and their distance in mm."""
     if len(files) < 2:
@@ -255,6 +299,7 @@ def _ordered(files: list[SliceHeader], folder: Path) -> tuple[list[SliceHeader],
     for header in files:
         if header.position_lps_mm is None or header.orientation is None:
             raise ImageError(f"{header.path.name} does not say where the slice lies; the series cannot be placed.")
+        _check_header(header)
         if not np.allclose(header.spacing_mm[:2], files[0].spacing_mm[:2], rtol=1e-3):
             raise ImageError(
                 f"{header.path.name} has pixels of {header.spacing_mm[0]:g} mm, the first slice {files[0].spacing_mm[0]:g} mm; "

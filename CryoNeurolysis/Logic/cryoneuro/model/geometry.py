@@ -35,7 +35,7 @@ class VolumeGeometry:
         axes = matrix[:3, :3]
         lengths = np.linalg.norm(axes, axis=0)
         if lengths.min() <= 0 or not np.isfinite(lengths).all():
-            raise CryoNeuroError(f"Voxel spacing must be positive, but is {tuple(lengths)} mm.")
+            raise CryoNeuroError(f"Voxel spacing must be positive, but is {' x '.join(f'{v:g}' for v in lengths)} mm.")
         unit = axes / lengths
         if not np.allclose(unit.T @ unit, np.eye(3), atol=1e-3):
             raise CryoNeuroError("The image axes are not at right angles; resample the image to a regular grid first.")

@@ -57,7 +57,11 @@ def test_a_watched_folder_from_the_first_scan_to_the_record(
     assert json.loads((case / "live" / "latest.json").read_text())["series_uid"] == numbers["series_uid"]
     kinds = [e.kind for e in read_events(case / "events.jsonl")]
     assert "identity" in kinds and "live scan" in kinds
+    # What was answered is kept for the same pair; numbers go on.
+    code = run("live", case, "--watch", folder / "scan", "--old", "--count", "1", "--no-pictures")
+    assert code == 0 and "--- Scan 2" in capsys.readouterr().out and (case / "live" / "0002.json").is_file()
     # Without a yes nothing is overlaid, and it is asked.
+    (case / "live" / "answers.json").unlink()
     code = run("live", case, "--watch", folder / "scan", "--old", "--count", "1", "--no-pictures")
     out = capsys.readouterr().out
     assert code == 0 and "Nothing is overlaid" in out and "Is it the same in both?" in out
@@ -96,6 +100,8 @@ def test_pushed_by_a_scanner_another_patient_is_asked_about(folder: Path, case: 
 
         first = pushed(good)
         assert first.good  # type: ignore[attr-defined]
+        # An unused --same is not spent later, and never against what the files say.
+        assert session._answered
         second = pushed([str(p) for p in sorted(other.glob("*.dcm"))])
         assert not second.good and [q.what for q in second.questions] == ["patient"]  # type: ignore[attr-defined]
         assert session.state.last_good is first
@@ -142,6 +148,8 @@ def test_words_typed_at_the_console(folder: Path, case: Path) -> None:
         (("--listen", "70000"), "port"),
         (("--listen", "0", "--tls", "a.pem"), "two files or three"),
         (("--listen", "0", "--ae-title", "x" * 20), "AE title"),
+        (("--listen", "0", "--address", "notanip"), "IP address"),
+        (("--listen", "0", "--seconds", "-1"), "0 or more"),
     ],
 )
 def test_wrong_arguments_are_sentences(

@@ -109,8 +109,72 @@ def test_the_same_series_twice_is_given_once(
     assert dcmtk("dcmsend", HERE, receiver.port, *files).returncode == 0
     assert len(until(receiver, 1)) == 1
     assert dcmtk("dcmsend", HERE, receiver.port, *files).returncode == 0
-    assert until(receiver, 1, 3.0) == []
-    assert any("again" in text for text in receiver.log)
+    later = until(receiver, 2, 3.0)
+    assert len(later) == 1 and later[0].ct is None and "not shown twice" in later[0].sentence
+
+
+def test_a_corrected_series_comes_again_and_a_bad_one_is_named(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+) -> None:  # type: ignore[type-arg]
+    files = write_series("first", 4)
+    whole = files[1].read_bytes()
+    data = pydicom.dcmread(files[1])
+    data.PixelData = data.PixelData[:-400]
+    data.save_as(files[1])
+    dcmtk("dcmsend", HERE, receiver.port, *files)
+    bad = until(receiver, 1)
+    assert bad and all(a.ct is None for a in bad) and "cut short" in bad[-1].sentence
+    files[1].write_bytes(whole)
+    assert dcmtk("dcmsend", HERE, receiver.port, *files).returncode == 0
+    (good,) = [a for a in until(receiver, 1, scans=True) if a.ct is not None]
+    assert good.ct.geometry.shape_kji[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("PixelSpacing", None),
+        ("PixelSpacing", [0, 0]),
+        ("RescaleSlope", 0),
+        ("StudyInstanceUID", "1.2.3.4"),
+        ("FrameOfReferenceUID", "1.2.3.4"),
+        ("PatientPosition", "FFP"),
+        ("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]),
+    ],
+)
+def test_headers_that_a_reader_would_replace_are_refused(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable, field: str, value: object
+) -> None:  # type: ignore[type-arg]
+    files = write_series("odd", 4)
+    for path in files[:1] if field in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientPosition") else files:
+        data = pydicom.dcmread(path)
+        if value is None:
+            delattr(data, field)
+        else:
+            setattr(data, field, value)
+        data.save_as(path)
+    dcmtk("dcmsend", HERE, receiver.port, *files)
+    arrivals = until(receiver, 1)
+    assert arrivals and all(a.ct is None for a in arrivals)
+    assert len(arrivals[-1].sentence) > 40 and "RuntimeError" not in arrivals[-1].sentence
+
+
+def test_two_senders_of_one_series_do_not_disturb_each_other(
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+) -> None:  # type: ignore[type-arg]
+    files = write_series("both", 20)
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(dcmtk("dcmsend", HERE, receiver.port, *files).returncode))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [0] * 4
+    scans = [a for a in until(receiver, 1, scans=True) if a.ct is not None]
+    assert scans[-1].ct.geometry.shape_kji[0] == 20
 
 
 def test_wrong_kinds_are_refused_and_said(
@@ -185,6 +249,75 @@ def test_tls(tmp_path: Path, closing: Callable, write_series: Callable, until: C
         DicomReceiver(
             tmp_path / "u", ReceiverSettings(port=0, certificate=tmp_path / "bad.pem", key=tmp_path / "server.key")
         )
+
+
+def test_a_message_without_a_command_ends_its_connection_only(
+    receiver: DicomReceiver, dcmtk: Callable, capfd: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[type-arg]
+    from pynetdicom import AE
+
+    entity = AE()
+    entity.add_requested_context("1.2.840.10008.1.1")
+    line = entity.associate(HERE, receiver.port)
+    # A whole command set of one group length element, and no command in it.
+    content = b"\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00"
+    item = struct.pack(">LBB", len(content) + 2, 1, 3) + content
+    line.dul.socket.send(struct.pack(">BBL", 4, 0, len(item)) + item)
+    end = time.monotonic() + 5
+    while receiver._server.active_associations and time.monotonic() < end:
+        time.sleep(0.1)
+    line.abort()
+    assert not receiver._server.active_associations
+    assert dcmtk("echoscu", HERE, receiver.port).returncode == 0
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_byte_after_byte_does_not_hold_a_connection(
+    tmp_path: Path, closing: Callable, dcmtk: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[type-arg]
+    from cryoneuro.guidance import dicom_receiver as module
+    from cryoneuro.knowledge import constant
+
+    monkeypatch.setattr(module, "constant", lambda name: 1.0 if name == "live_network_timeout_s" else constant(name))
+    receiver = closing(DicomReceiver(tmp_path / "slow", ReceiverSettings(port=0)))
+    with socket.create_connection((HERE, receiver.port), timeout=5) as line:
+        content = struct.pack(">BBL", 1, 0, 200) + b"\0" * 200
+        end = time.monotonic() + 4
+        broken = False
+        for byte in content:
+            try:
+                line.sendall(bytes([byte]))
+            except OSError:
+                broken = True
+                break
+            time.sleep(0.3)
+            if time.monotonic() > end:
+                break
+        end = time.monotonic() + 3
+        while receiver._server.active_associations and time.monotonic() < end:
+            time.sleep(0.1)
+        assert broken or not receiver._server.active_associations
+
+
+def test_odd_things_in_the_folder_of_received_images(tmp_path: Path, closing: Callable) -> None:  # type: ignore[type-arg]
+    (tmp_path / "spool" / "1.2.4").mkdir(parents=True)
+    (tmp_path / "spool" / "1.2.4" / "b.dcm").symlink_to("/nonexistent")
+    (tmp_path / "spool" / "file").write_text("x")
+    closing(DicomReceiver(tmp_path / "spool", ReceiverSettings(port=0)))
+    spool = Spool(tmp_path / "own", most_bytes=100, least_free_bytes=0)
+    item = spool.write("1.2", "1.3", b"x" * 90)
+    with pytest.raises(GuidanceError, match="as much as they may"):
+        spool.write("1.2", "1.4", b"y" * 90)
+    item.path.unlink()
+    # Emptied by somebody: there is room again.
+    assert spool.write("1.2", "1.4", b"y" * 90).fresh
+    assert not spool.write("1.2", "1.4", b"y" * 90).fresh
+    spool.handled("1.2", 1)
+    assert list(spool.waiting()) == []
+    # Another content under the same name: the series counts as not used.
+    assert spool.write("1.2", "1.4", b"z" * 90).fresh and len(list(spool.waiting())) == 1
+    with pytest.raises(GuidanceError, match="IP address"):
+        ReceiverSettings(addresses=("notanip",))
 
 
 def _hostile(port: int, number: int) -> None:

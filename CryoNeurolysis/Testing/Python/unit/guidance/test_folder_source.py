@@ -65,7 +65,8 @@ def test_a_file_that_is_still_being_written_is_waited_for(watched: Path, write_s
         assert source.poll() == ()
         clock.now += 0.3
     target.write_bytes(content)
-    (arrival,) = settled(source, clock)
+    # Such a slow one is waited for longer.
+    (arrival,) = settled(source, clock, 14.0)
     assert arrival.ct is not None and arrival.ct.geometry.shape_kji[0] == 3
 
 

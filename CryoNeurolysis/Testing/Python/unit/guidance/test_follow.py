@@ -103,6 +103,28 @@ def test_what_must_not_be_overlaid_is_not(case: Case, scans: dict[float, CtVolum
 
 
 @pytest.mark.slow
+def test_a_series_that_comes_once_more_takes_its_own_place(case: Case, scans: dict[float, CtVolume]) -> None:
+    state, _ = follow(setup_of(case), LiveState(), arrival(scans[0.0]))
+    frozen = setup_of(case, freeze_started_s=NOW + 1.0)
+    part = scans[60.0]
+    fewer = replace(part, array_kji=part.array_kji[:18], geometry=replace(part.geometry, shape_kji=(18, 224, 224)))
+    first = replace(arrival(fewer, NOW + 61.0), key="same")
+    state, picture = follow(frozen, state, first)
+    assert picture.good and len(state.observations) == 1
+    state, picture = follow(frozen, state, replace(arrival(part, NOW + 62.0), key="same"))
+    assert picture.good and len(state.observations) == 1 and picture.number == 3
+    assert any("once more" in text for text in picture.sentences)
+    # A scan of before the freeze that comes late changes nothing of what the ice has taught.
+    late = replace(scans[0.0], acquisition=replace(SAID, acquired="20260101 000000"))
+    after, picture = follow(replace(frozen, freeze_started_s=NOW + 500.0), state, arrival(late, NOW + 63.0))
+    assert picture.frozen_s is None and len(after.observations) == 1 and after.baseline is state.baseline
+    # One that was refused teaches nothing at all, its clock least.
+    evil = replace(part, acquisition=replace(SAID, patient_key="evil", acquired="20360101 000000"))
+    after, picture = follow(frozen, state, arrival(evil, NOW + 64.0))
+    assert not picture.good and after.clock == state.clock and after.observations == state.observations
+
+
+@pytest.mark.slow
 def test_a_probe_that_is_not_there_is_said(case: Case, truth: RoomTruth) -> None:
     assert case.anatomy is not None
     bare = virtual_room_scan(case.ct, case.anatomy, truth, SETTINGS, probes=False)

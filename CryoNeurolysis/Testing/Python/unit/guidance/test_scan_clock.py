@@ -38,3 +38,12 @@ def test_what_cannot_be_read_falls_back_to_the_arrival() -> None:
         _, made, note = ScanClock().seen(text, NOW)
         assert made == NOW and "does not say" in note
     assert acquired_s("20260101 1015") is not None
+
+
+def test_one_scan_with_a_wrong_date_teaches_nothing() -> None:
+    clock, _, _ = ScanClock().seen(said(NOW - 20.0), NOW)
+    for wrong in (3e8, -3e8, 4000.0):
+        after, made, note = clock.seen(said(NOW + wrong), NOW + 60.0)
+        assert after == clock and made == NOW + 60.0 and "arrival is taken" in note
+    _, made, note = clock.seen(said(NOW + 100.0), NOW + 120.0)
+    assert abs(made - NOW - 100.0) < 0.01 and not note

@@ -29,11 +29,58 @@ def test_complete_when_the_sender_has_left_and_nobody_else_brings_more() -> None
     add(gathering, 3, 10.0, sender="a")
     gathering.left("a", 10.05)
     assert gathering.due(10.1) == ()
-    add(gathering, 1, 10.2, 3, sender="b")
+    add(gathering, 2, 10.2, 3, sender="b")
     assert gathering.due(10.6) == ()
     gathering.left("b", 10.7)
     (found,) = gathering.due(10.7 + constant("live_left_grace_s"))
-    assert len(found.files) == 4
+    assert len(found.files) == 5
+
+
+def test_one_association_for_each_slice_says_nothing_of_the_series() -> None:
+    gathering = SeriesGathering(quiet_s=2.0)
+    now = 10.0
+    for n in range(6):
+        add(gathering, 1, now, n, sender=f"s{n}")
+        gathering.left(f"s{n}", now + 0.05)
+        assert gathering.due(now + 0.45) == ()
+        now += 0.5
+    (found,) = gathering.due(now + 2.0)
+    assert len(found.files) == 6
+
+
+def test_a_slow_sender_is_waited_for() -> None:
+    gathering = SeriesGathering(quiet_s=2.0)
+    now, given_ = 10.0, []
+    for n in range(8):
+        add(gathering, 1, now, n)
+        for _ in range(23):
+            now += 0.1
+            given_ += gathering.due(now)
+    while not given_ and now < 60:
+        now += 0.1
+        given_ += gathering.due(now)
+    (found,) = given_
+    assert len(found.files) == 8
+
+
+def test_a_wrong_count_in_the_files_gives_it_once() -> None:
+    gathering = SeriesGathering(quiet_s=2.0)
+    add(gathering, 3, 10.0, expected=3)
+    assert len(gathering.due(10.0)) == 1
+    for n in range(3, 9):
+        add(gathering, 1, 10.0 + 0.1 * n, n, expected=3)
+        assert gathering.due(10.0 + 0.1 * n) == ()
+    (found,) = gathering.due(30.0)
+    assert len(found.files) == 9
+
+
+def test_a_slice_that_comes_again_with_other_content_brings_the_series_again() -> None:
+    gathering = SeriesGathering(quiet_s=2.0)
+    add(gathering, 3, 10.0)
+    assert len(gathering.due(13.0)) == 1
+    gathering.add("1.2", "1.2.1", Path("1.dcm"), 14.0, changed=True)
+    (found,) = gathering.due(40.0)
+    assert len(found.files) == 3
 
 
 def test_complete_after_a_quiet_time() -> None:
@@ -51,7 +98,7 @@ def test_what_comes_twice_is_not_given_twice_and_what_comes_late_is_given_once_m
     add(gathering, 3, 13.0)
     assert gathering.due(20.0) == ()
     add(gathering, 1, 21.0, 3)
-    (found,) = gathering.due(23.0)
+    (found,) = gathering.due(40.0)
     assert len(found.files) == 4
 
 
@@ -76,8 +123,8 @@ def test_every_slice_is_given_in_the_end_whatever_the_order(steps: list[tuple[in
         now += wait
         for found in gathering.due(now):
             given_files |= {int(p.name) for p in found.files}
-    for found in gathering.due(now + 5.0):
+    for found in gathering.due(now + 50.0):
         given_files |= {int(p.name) for p in found.files}
     assert given_files == sent
-    gathering.forget(now + 100.0)
+    gathering.forget(now + 500.0)
     assert not gathering._open
