@@ -50,13 +50,13 @@ class LiveRoom:
         self._scene, self._timer, self._changed, self._putAside = scene, timer, changed, putAside
         self._job = BackgroundJob(jobTimer)
         self._early: queue.SimpleQueue[LivePicture] = queue.SimpleQueue()
-        self._waiting: deque[Arrival] = deque()
+        self._waiting: deque[tuple[Arrival, Any]] = deque()
         self._sources: list[Any] = []
         self._view: Any = None
         self._case: Case | None = None
         self._setup: LiveSetup | None = None
         self._state = LiveState()
-        self._asked: Arrival | None = None
+        self._asked: tuple[Arrival, Any] | None = None
         self.said: deque[str] = deque(maxlen=_SAID_KEPT)
         self._records: list[Any] = []
         self.picture: LivePicture | None = None
@@ -141,9 +141,9 @@ class LiveRoom:
 
     def answerYes(self) -> None:
         """A person says that what was asked about is the same; the scan is followed once more."""
-        if self._asked is None or self._asked.ct is None or self._setup is None:
+        if self._asked is None or self._asked[0].ct is None or self._setup is None:
             return
-        open_ = identity_questions(self._setup.plan_ct, self._asked.ct, self._setup.accepted)
+        open_ = identity_questions(self._setup.plan_ct, self._asked[0].ct, self._setup.accepted)
         self._setup = replace(self._setup, accepted=self._setup.accepted | {q.key for q in open_})
         self._records.append(
             event("identity", "A person says that these are the same: " + ", ".join(q.what for q in open_))
@@ -189,18 +189,20 @@ class LiveRoom:
 
         def work(progress: Any, cancelled: Any) -> Any:
             for source in sources:
-                for arrival in source.poll():
-                    waiting.append(arrival)
-                    source.handled(arrival)
+                waiting.extend((arrival, source) for arrival in source.poll())
             if not waiting:
                 return None
-            arrival = waiting.popleft()
+            arrival, source = waiting.popleft()
             if arrival.pose is not None:
-                return arrival, state, None, follow_pose(setup, state, arrival.pose)[1]
+                return (arrival, source), state, None, follow_pose(setup, state, arrival.pose)[1]
             if arrival.ct is None:
-                return arrival, state, None, arrival.sentence
+                source.handled(arrival)
+                return (arrival, source), state, None, arrival.sentence
             after, picture = follow(setup, state, arrival, self._early.put, cancelled)
-            return arrival, after, picture, ""
+            if not picture.questions:
+                # Until then it would come again after a crash.
+                source.handled(arrival)
+            return (arrival, source), after, picture, ""
 
         self._job.start(work, lambda f, t: None, self._followed, self._failed)
 

@@ -188,6 +188,24 @@ def installFastSolver() -> None:
     compiled_available.cache_clear()
 
 
+def offerPackage(name: str, requirement: str, why: str) -> None:
+    """Install a Python package through Slicer's own installer where it is missing and the user agrees.
+
+    Args:
+        name: as it is imported; requirement: as pip knows it; why: what it is for.
+    """
+    import importlib
+    import importlib.util
+
+    if importlib.util.find_spec(name) is not None:
+        return
+    question = _("{why} needs the Python package {name}. Install it? It needs the internet.").format(why=why, name=name)
+    if slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Cryoneurolysis")):
+        installer = getattr(slicer, "packaging", slicer.util)
+        installer.pip_install(requirement)
+        importlib.invalidate_caches()
+
+
 def viewPictures(folder: Path) -> tuple[Any, ...]:
     """Pictures of the slice views and the 3D view for a report; none where there are no views.
 

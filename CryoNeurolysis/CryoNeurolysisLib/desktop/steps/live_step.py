@@ -108,11 +108,13 @@ class LiveStep(Step):
             host, _mark, port = place.rpartition(":")
             if not port.isdecimal():
                 raise ValueError(_("Write the server as HOST:PORT, like localhost:18944."))
+            services.offerPackage("pyigtl", "pyigtl>=0.3", _("OpenIGTLink"))
             return IgtlSource(host or "127.0.0.1", int(port))
         if index == 3:
             return DatabaseSource()
         if not place.isdecimal():
             raise ValueError(_("A port is a number, like 11112."))
+        services.offerPackage("pynetdicom", "pynetdicom>=3.0", _("Receiving DICOM"))
         folder = slicer.app.temporaryPath if hasattr(slicer.app, "temporaryPath") else None
         folder = folder() if callable(folder) else folder
         import tempfile

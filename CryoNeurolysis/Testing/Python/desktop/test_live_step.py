@@ -114,3 +114,43 @@ def test_closing_the_scene_ends_it(window, following) -> None:
     window.settle(100)
     assert not room.isFollowing() and room.picture is None
     assert ui.followButton.text() in ("Follow", "Stop following")
+
+
+def test_a_port_is_listened_at_and_given_back(window, phantom, planned_case: Case) -> None:
+    import socket
+
+    helpers.add_ct(window, phantom)
+    helpers.give(window, planned_case)
+    ui = window.go("live")
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        port = line.getsockname()[1]
+    ui.placeEdit.setText(str(port))
+    window.click(ui.followButton)
+    assert f"port {port}" in ui.saidText.toPlainText()
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    window.click(ui.followButton)
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
+        pass
+    # Taken by somebody else: a sentence, and nothing is waited for.
+    with socket.create_server(("127.0.0.1", port)):
+        window.click(ui.followButton)
+        assert "another port" in window.status() and not window.panel.step("live").room.isFollowing()
+
+
+def test_a_missing_package_is_offered(window, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    import slicer
+    from CryoNeurolysisLib.desktop import services
+
+    asked: list[str] = []
+    installed: list[str] = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(
+        slicer.util, "confirmOkCancelDisplay", lambda text, **more: asked.append(text) or True, raising=False
+    )
+    monkeypatch.setattr(slicer.util, "pip_install", installed.append, raising=False)
+    services.offerPackage("pynetdicom", "pynetdicom>=3.0", "Receiving DICOM")
+    assert "pynetdicom" in asked[0] and installed == ["pynetdicom>=3.0"]

@@ -158,3 +158,61 @@ def test_two_scans_with_ice_bring_the_third_prediction_within_a_millimeter(pelvi
     assert nominal > 1.5
     assert calibrated < 1.0
     assert found_values.strength < 0.97 and "probe strength" in found_values.sentence
+
+
+def test_breathing_is_told_from_a_movement_of_the_patient(pelvis: Case) -> None:
+    """Soft tissue is moved by 6 mm toward the head against bone; the alignment stays with bone and says what moved."""
+    from scipy import ndimage
+
+    assert pelvis.anatomy is not None
+    plan = plan_at(pelvis.anatomy, (0.2, 1.0, 0.4))
+    truth = room_truth(plan, moved_mm=6.0, turned_deg=2.0)
+    ct = pelvis.ct
+    slices = round(6.0 / ct.geometry.spacing_mm[2])
+    sign = 1 if ct.geometry.ijk_to_ras[2, 2] > 0 else -1
+    bone = ndimage.binary_dilation(ct.array_kji > 200, iterations=2)
+    breathed = np.where(bone, ct.array_kji, np.roll(ct.array_kji, sign * slices, axis=0)).astype(np.int16)
+    settings = ScanSettings(slice_mm=2.0, slices=40, size=320, pixel_mm=0.85)
+    tip = plan.probes[0].trajectory.tip_ras_mm
+    still = virtual_room_scan(ct, pelvis.anatomy, truth, settings, probes=False)
+    moving = virtual_room_scan(replace(ct, array_kji=breathed), pelvis.anatomy, truth, settings, probes=False)
+    calm, found = (align(ct, live, tip, pelvis.anatomy) for live in (still, moving))
+    assert found.trusted
+    off = moved(found.plan_to_live, tip) - moved(truth.plan_to_live, tip)
+    assert np.linalg.norm(off) < 1.5
+    assert calm.breathing_ras_mm is not None and np.linalg.norm(calm.breathing_ras_mm) < 1.0
+    assert found.breathing_ras_mm is not None and found.breathing_ras_mm[2] == pytest.approx(6.0, abs=2.0)
+    assert "toward the head" in found.sentence and "Soft tissue" not in calm.sentence
+
+
+def test_a_nail_beside_the_target_is_no_probe_and_hides_none(shared: Path) -> None:
+    ct = read_ct(shared / "data" / "ct" / "abdpelvis-native-ts" / "ct.nrrd")
+    metal = np.argwhere(ct.array_kji > 2500)
+    if len(metal) < 200:
+        pytest.skip("no nail in this CT")
+    anatomy = segment(ct)
+    middle = ct.geometry.ijk_to_ras_mm(np.median(metal, axis=0)[::-1][None])[0]
+    nail = ct.geometry.ijk_to_ras_mm(metal[:, ::-1])
+    # 22 mm behind the nail, or where that is no body, in front of it.
+    for way in (-22.0, 22.0):
+        tip = middle + np.array([0.0, way, 0.0])
+        direction = np.array([0.25, -np.sign(way), 0.3])
+        direction = direction / np.linalg.norm(direction)
+        path = tip - np.arange(0, 40.0, 1.0)[:, None] * direction
+        if np.linalg.norm(nail[:, None] - path[None], axis=2).min() > 6.0:
+            break
+    plan = plan_at(anatomy, (0.2, 1.0, 0.4))
+    planned = replace(plan.probes[0], trajectory=Trajectory(tip - 60.0 * direction, tip))
+    plan = replace(plan, probes=(planned,))
+    truth = room_truth(plan, off_mm=3.0, moved_mm=6.0, turned_deg=3.0)
+    settings = ScanSettings(slice_mm=2.5, slices=24, size=320, pixel_mm=0.85)
+    live = virtual_room_scan(ct, anatomy, truth, settings)
+    found = align(ct, live, tip, anatomy)
+    assert found.trusted, found.sentence
+    there = find_probes(ct, live, found, plan.probes, anatomy)
+    lies = [f for f in there if f.planned == 0]
+    assert len(there) == 1 and len(lies) == 1
+    real = moved(truth.plan_to_live, truth.plan.probes[0].trajectory.tip_ras_mm)
+    assert np.linalg.norm(lies[0].tip_ras_mm - real) < 1.0
+    bare = virtual_room_scan(ct, anatomy, truth, settings, probes=False)
+    assert find_probes(ct, bare, align(ct, bare, tip, anatomy), plan.probes, anatomy) == ()
