@@ -86,7 +86,9 @@ class LiveRenderer:
         rows = [(f"Live scan {picture.number}{when}. {title}", _WHITE)]
         if picture.run is not None:
             why = picture.sentences[-1] if picture.sentences else picture.advice.value
-            rows += [(line, _ADVICE_RGB[picture.advice]) for line in _wrapped(why)[:3]]
+            if picture.countdown is not None:
+                why = f"{why} {picture.countdown.sentence}"
+            rows += [(line, _ADVICE_RGB[picture.advice]) for line in _wrapped(why)[:4]]
         view.rows(rows, True)
         view.rows(_legend(picture), False)
         view.edgeLetters()
