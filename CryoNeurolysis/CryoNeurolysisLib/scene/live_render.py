@@ -65,7 +65,7 @@ class LiveRenderer:
             else:
                 view.lookAlong(middle, direction, 1.2 * _ACROSS_MM, self._scene.ct)
             self._annotate(view, picture, title)
-            written = view.write(folder / f"{picture.number:04d}-{name}.png")
+            written = view.write(folder / f"{picture.number:04d}-{name}.png", 1)
             view.close()
             for node in (view.composite, view.node):
                 if node is not None and node.GetScene() is not None:

@@ -44,8 +44,11 @@ class _View:
     def _beforeManagers(self) -> None:
         """For props that must come first in the renderer."""
 
-    def write(self, path: Path) -> Path:
+    def write(self, path: Path, compression: int = 5) -> Path:
         """Render and write a PNG.
+
+        Args:
+            compression: 0 to 9; 1 is quick, for pictures that somebody waits for.
 
         Raises:
             OSError: the file could not be written.
@@ -59,6 +62,7 @@ class _View:
         grab.ShouldRerenderOff()
         writer = vtk.vtkPNGWriter()
         writer.SetFileName(str(path))
+        writer.SetCompressionLevel(compression)
         writer.SetInputConnection(grab.GetOutputPort())
         writer.Write()
         if not path.is_file():
@@ -156,13 +160,13 @@ class SliceView(_View):
         self.node.SetSliceToRASByNTP(*normal, *side, *[float(v) for v in point_ras_mm], 0)
         self.look(point_ras_mm, across_mm, volume)
 
-    def write(self, path: Path) -> Path:
+    def write(self, path: Path, compression: int = 5) -> Path:
         self.logic.UpdatePipeline()
         connection = self.logic.GetImageDataConnection()
         if connection is not None:
             self.mapper.SetInputConnection(connection)
         self.picture.SetVisibility(connection is not None)
-        return super().write(path)
+        return super().write(path, compression)
 
     def edgeLetters(self) -> None:
         """Letters of the patient's directions as this slice lies now."""

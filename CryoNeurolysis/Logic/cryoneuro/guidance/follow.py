@@ -111,12 +111,14 @@ class LiveState:
     """What is carried from one scan to the next; its size does not grow with the number of scans.
 
     Attributes:
+        guess, frame: plan_to_live of the last good scan, and its frame of reference.
         key, before: the series followed last, and the state before it: a series that comes once more, with more of its slices,
             takes the place of what was made of it.
     """
 
     count: int = 0
     guess: npt.NDArray[np.float64] | None = None
+    frame: str = ""
     baseline: tuple[CtVolume, npt.NDArray[np.float64]] | None = None
     placed: Plan | None = None
     replayed: Replayed | None = None
@@ -231,13 +233,18 @@ def _followed(
 ) -> tuple[LiveState, LivePicture]:
     live, plan, anatomy = picture.ct, setup.plan, setup.anatomy
     target = np.mean([p.trajectory.tip_ras_mm for p in plan.probes], axis=0)
+    same, frame = same_frame(setup.plan_ct, live), live.acquisition.frame_of_reference_uid
+    # Scans that count from the same point as the last one lie about where it lay, whatever the planning CT counts from.
+    known = state.guess is not None and (same or (bool(frame) and frame == state.frame))
     alignment = watch(
         "align",
-        lambda: align(setup.plan_ct, live, target, anatomy, same_frame(setup.plan_ct, live), state.guess),
+        lambda: align(setup.plan_ct, live, target, anatomy, same or known, state.guess if known else None),
     )
+    if known and not alignment.trusted:
+        alignment = watch("align", lambda: align(setup.plan_ct, live, target, anatomy, same))
     if not alignment.trusted:
         return state, replace(picture, alignment=alignment, sentences=(*picture.sentences, alignment.sentence))
-    state = replace(state, guess=alignment.plan_to_live)
+    state = replace(state, guess=alignment.plan_to_live, frame=frame)
     said = [*picture.sentences, alignment.sentence]
     picture = replace(picture, good=True, alignment=alignment, sentences=tuple(said))
     if show is not None:
