@@ -512,7 +512,8 @@ def _live(arguments: argparse.Namespace) -> int:
     )
 
     def say(text: str) -> None:
-        print(text, flush=True)
+        # For machines every line is an object of its own: a scan's numbers, or what was said.
+        print(json.dumps({"said": text}) if arguments.json and not text.startswith("{") else text, flush=True)
 
     session = LiveSession(arguments.case, options, say)
     sources = _live_sources(arguments)

@@ -13,6 +13,9 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from .guidance import (
     Arrival,
     FrameSource,
@@ -24,13 +27,15 @@ from .guidance import (
     identity_questions,
     warm_up,
 )
-from .model import CryoNeuroError, GuidanceError
+from .imaging import read_ct, write_volume
+from .knowledge import constant
+from .model import CryoNeuroError, CtVolume, GuidanceError
 from .session import append_event, event, load_case
 
 RENDERERS = "cryoneuro.live_renderers"
 """Entry points that draw live pictures: make(case) -> object with draw(picture, folder) -> (path, caption)s, and close()."""
 _POLL_S = 0.1
-_ANSWERS = "answers.json"
+_ANSWERS, _FREEZE, _BASELINE = "answers.json", "freeze.json", "baseline.nrrd"
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class LiveSession:
         # Numbers go on where an earlier run ended; nothing of it is written over.
         numbers = [int(p.stem) for p in (self.folder / "live").glob("[0-9]*.json") if p.stem.isdecimal()]
         self.state = LiveState(count=max(numbers, default=0))
+        self._resume()
         warm_up(self.setup)
         self._answered = not options.same
         self._asked: Arrival | None = None
@@ -92,6 +98,7 @@ class LiveSession:
     def freeze(self, started_s: float | None) -> None:
         """The freeze has begun, or has ended (None)."""
         self.setup = replace(self.setup, freeze_started_s=started_s)
+        self._keep(_FREEZE, json.dumps({"freeze_started_s": started_s}).encode())
         self._record("freeze" if started_s is not None else "freeze ended", "Said at the console")
 
     def take(self, arrival: Arrival) -> LivePicture | None:
@@ -120,6 +127,8 @@ class LiveSession:
                 self.state, picture = follow(self.setup, before, arrival)
                 self._asked = arrival if picture.questions else None
         self._tell(picture)
+        if self.state.baseline is not None and self.state.baseline is not before.baseline:
+            self._keep_baseline(*self.state.baseline)
         if self.state.replayed is not None:
             # What the first scan with ice will ask for is made while nobody waits.
             self.state.replayed.prepare()
@@ -137,17 +146,62 @@ class LiveSession:
     def accept(self, keys: Sequence[str]) -> None:
         """A person has said yes to questions of identity."""
         self.setup = replace(self.setup, accepted=self.setup.accepted | frozenset(keys))
-        try:
-            place = self.folder / "live"
-            place.mkdir(exist_ok=True)
-            part = place / ".answers.part"
-            part.write_text(json.dumps(sorted(self.setup.accepted)), encoding="utf-8")
-            part.replace(place / _ANSWERS)
-        except OSError as error:
-            self.say(f"The answer could not be kept ({error.strerror}); it will be asked again after a restart.")
+        self._keep(_ANSWERS, json.dumps(sorted(self.setup.accepted)).encode())
         self._record(
             "identity", "A person says that these are the same: " + ", ".join(sorted(k.split(":")[0] for k in keys))
         )
+
+    def _keep(self, name: str, content: bytes) -> None:
+        """Write a file of folder/live, whole or not at all, so that the next run of this case goes on from it."""
+        place = self.folder / "live"
+        try:
+            place.mkdir(exist_ok=True)
+            part = place / f".{name}.part"
+            part.write_bytes(content)
+            part.replace(place / name)
+        except OSError as error:
+            self.say(f"{name} could not be kept ({error.strerror}); after a restart it would be missing.")
+
+    def _keep_baseline(self, ct: CtVolume, plan_to_live: npt.NDArray[np.float64]) -> None:
+        place = self.folder / "live"
+        try:
+            place.mkdir(exist_ok=True)
+            part = place / ".baseline.nrrd"
+            write_volume(part, ct.array_kji, ct.geometry)
+            part.replace(place / _BASELINE)
+        except OSError as error:
+            self.say(f"The scan could not be kept ({error.strerror}); after a restart it would be missing.")
+            return
+        facts = {"plan_to_live": plan_to_live.tolist(), "frame": ct.acquisition.frame_of_reference_uid}
+        self._keep(f"{_BASELINE}.json", json.dumps(facts).encode())
+
+    def _resume(self) -> None:
+        """Go on where a run of this case was cut off a short while ago: the scan from before the freeze, and the freeze."""
+        place, longest_s = self.folder / "live", 3600.0 * constant("live_restart_h")
+
+        def fresh(name: str) -> bool:
+            path = place / name
+            return path.is_file() and time.time() - path.stat().st_mtime < longest_s
+
+        try:
+            if fresh(_BASELINE) and fresh(f"{_BASELINE}.json"):
+                facts = json.loads((place / f"{_BASELINE}.json").read_text(encoding="utf-8"))
+                matrix = np.array(facts["plan_to_live"], dtype=float).reshape(4, 4)
+                baseline = (read_ct(place / _BASELINE), matrix)
+                self.state = replace(self.state, baseline=baseline, guess=matrix, frame=str(facts["frame"]))
+                self.say("The scan from before the freeze of an earlier run of this case is taken over.")
+            if self._options.freeze_started_s is None and fresh(_FREEZE):
+                started = json.loads((place / _FREEZE).read_text(encoding="utf-8"))["freeze_started_s"]
+                if started is not None and 0.0 <= time.time() - float(started) < longest_s:
+                    self.setup = replace(self.setup, freeze_started_s=float(started))
+                    at = time.strftime("%H:%M:%S", time.localtime(float(started)))
+                    self.say(
+                        f"The freeze goes on since {at}, as was said in an earlier run; type thaw if it has ended."
+                    )
+        except (OSError, ValueError, KeyError, TypeError, CryoNeuroError) as error:
+            self.say(
+                f"What an earlier run of this case had kept cannot be read ({type(error).__name__}); it starts anew."
+            )
 
     def _answers(self) -> list[str]:
         """Keys of what was answered in earlier runs of this case."""

@@ -341,7 +341,10 @@ def _with_ice(
     before, plan_to_before = state.baseline or (setup.plan_ct, np.eye(4))
     said = list(picture.sentences)
     if state.baseline is None:
-        said.append("No live scan from before the freeze is there; ice is looked for against the planning CT.")
+        said.append(
+            "No live scan from before the freeze is there; ice is looked for against the planning CT, where the probe's streaks "
+            "are not, so nothing is learned from it."
+        )
     block = watch("ice", lambda: fall_block(picture.ct, alignment, placed.probes, before, plan_to_before))
     if block is None:
         said.append("The scan does not show the cold part of the probes, so ice cannot be looked for.")
@@ -354,7 +357,7 @@ def _with_ice(
     comparison = compare_ice(ice, before_run, max(frozen_s + known.offset_s, 0.0))
     if comparison is not None:
         said.append(comparison.sentence)
-    item = observation(block, placed.probes, frozen_s, seed=state.count)
+    item = observation(block, placed.probes, frozen_s, seed=state.count) if state.baseline is not None else None
     if item is not None:
         kept = (*state.observations, item)[-int(constant("live_frames_kept")) :]
         calibration = watch("recalibrate", lambda: recalibrate(replayed, kept, state.calibration))

@@ -43,6 +43,8 @@ _METAL_REACH_MM = 2.0
 _EDGE_MM = 1.5
 _CLIP = 4.0
 _STREAK_MM = 5.0
+_STREAKS, _STREAKS_ALONE = 2.0, 8.0
+_BRIGHTER_HU = 200.0
 _FAR_MM = 26.0
 _SIDE_SIGMA = 1.28
 """One sigma side of an 80 % band."""
@@ -101,7 +103,9 @@ def fall_block(
     before = on_volume(np.maximum(baseline_ct.array_kji, np.int16(-1024)), baseline_ct.geometry, seen, -3000.0)
     known = before > -1500.0
     step = np.array(geometry.spacing_mm)
-    metal = _within(np.maximum(live, before) > _METAL_HU, _METAL_REACH_MM, step)
+    # Metal that fills a slice only partly is not so bright, but brighter than anything was there before.
+    partly = known & (live - before > _BRIGHTER_HU) & (live > _BRIGHTER_HU)
+    metal = _within((np.maximum(live, before) > _METAL_HU) | partly, _METAL_REACH_MM, step)
     # A misfit of half a voxel at the edge of gas or bone would look like ice or hide it.
     sharp = _within((before < -250.0) | (before > 300.0), _EDGE_MM, step)
     expected = np.where(known & ~metal & ~sharp, ice_drop_hu(_smooth(before, step, 1.0)), 0.0).astype(np.float32)
@@ -113,9 +117,11 @@ def fall_block(
     shift = float(np.median(fell[near])) if near.any() else 0.0
     fell -= np.float32(shift)
     spread = 1.4826 * float(np.median(np.abs(fell[near]))) if near.any() else 20.0
-    # Streaks are strongest near the metal that makes them.
+    # Streaks are strongest near the metal that makes them; where the baseline has the same metal they nearly go.
+    among = bool((metal & (before > _METAL_HU)).sum() > 0.3 * max(int((metal & (live > _METAL_HU)).sum()), 1))
+    strength = _STREAKS if among else _STREAKS_ALONE
     streaky = (
-        1.0 + 2.0 * np.exp(-ndimage.distance_transform_edt(~metal, sampling=step[::-1]) / _STREAK_MM)
+        1.0 + strength * np.exp(-ndimage.distance_transform_edt(~metal, sampling=step[::-1]) / _STREAK_MM)
         if metal.any()
         else 1.0
     )

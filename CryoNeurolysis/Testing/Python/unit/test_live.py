@@ -50,7 +50,8 @@ def test_a_watched_folder_from_the_first_scan_to_the_record(
     )
     out = capsys.readouterr().out
     assert code == 0
-    numbers = json.loads(out.strip().splitlines()[-1])
+    lines = [json.loads(line) for line in out.strip().splitlines()]
+    numbers = next(line for line in lines if "scan" in line)
     assert numbers["good"] and numbers["alignment"]["sigma_mm"] < 1.5 and numbers["probes"][0]["planned"] == 0
     assert numbers["targeting"][0]["tip_mm"] == pytest.approx(3.0, abs=1.2) and numbers["targeting"][0]["correction"]
     assert "seconds" in numbers and "not a medical device" in numbers["note"]
@@ -137,6 +138,30 @@ def test_words_typed_at_the_console(folder: Path, case: Path) -> None:
     assert session.state.last_good is not None and session.setup.freeze_started_s is None
     kinds = [e.kind for e in read_events(case / "events.jsonl")]
     assert {"identity", "freeze", "freeze ended", "live scan"} <= set(kinds)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_cut_off_goes_on(folder: Path, case: Path) -> None:
+    from cryoneuro.imaging import read_ct
+
+    told: list[str] = []
+    scan = read_ct(folder / "scan")
+    first = LiveSession(case, LiveOptions(same=SAME, pictures=False), told.append)
+    picture = first.take(Arrival("a", "", time.time(), scan))
+    assert picture is not None and picture.good and (case / "live" / "baseline.nrrd").is_file()
+    first.freeze(time.time() - 30.0)
+    # Nothing is said to it: as after a kill.
+    second = LiveSession(case, LiveOptions(pictures=False), told.append)
+    assert second.state.baseline is not None and first.state.baseline is not None
+    np.testing.assert_array_equal(second.state.baseline[0].array_kji, first.state.baseline[0].array_kji)
+    np.testing.assert_allclose(second.state.baseline[1], first.state.baseline[1])
+    assert second.setup.freeze_started_s == pytest.approx(first.setup.freeze_started_s)
+    assert second.setup.accepted == first.setup.accepted and second.state.count == 1
+    assert any("taken over" in text for text in told) and any("freeze goes on since" in text for text in told)
+    second.freeze(None)
+    (case / "live" / "baseline.nrrd.json").write_text("{")
+    third = LiveSession(case, LiveOptions(pictures=False), told.append)
+    assert third.state.baseline is None and third.setup.freeze_started_s is None and "starts anew" in told[-1]
 
 
 @pytest.mark.parametrize(
