@@ -44,6 +44,7 @@ _TRANSFER_SYNTAXES = (
 )
 _OUT_OF_RESOURCES, _NOT_UNDERSTOOD, _NO_MATCH, _DONE = 0xA700, 0xC000, 0xA900, 0x0000
 _PDU_BYTES = 1 << 20
+_ABORT = b"\x07"
 _MESSAGES_KEPT = 200
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 
@@ -284,11 +285,17 @@ class DicomReceiver:
                 with contextlib.suppress(OSError):
                     end.close()
 
+        def gone() -> None:
+            # pynetdicom would wait for a request until its time is up, though nobody is there any more.
+            if association.requestor.primitive is None:
+                provider.to_user_queue.put(None)
+
         def limited(count: int) -> bytearray:
             held[0] += count
             if count > _PDU_BYTES + 64 or held[0] > most:
                 self._tell(f"A connection from {where} sent a message that is too large; it was closed.")
                 closed()
+                gone()
                 raise OSError("message too large")
             # One deadline for all of it: byte after byte would keep a connection open for ever.
             end = time.monotonic() + constant("live_network_timeout_s")
@@ -297,12 +304,20 @@ class DicomReceiver:
                 if time.monotonic() > end:
                     self._tell(f"A connection from {where} sent too slowly; it was closed.")
                     closed()
+                    gone()
                     raise TimeoutError("message too slow")
                 part = line.socket.recv(min(count - len(found), 1 << 16))
                 if not part:
+                    gone()
                     break
                 found += part
             return found
+
+        def sent(content: bytes, send: Callable[[bytes], None] = line.send) -> None:
+            send(content)
+            # An abort before any request: nothing more is to be waited for.
+            if content[:1] == _ABORT:
+                gone()
 
         def guarded(run: Callable[[], None] = provider.run) -> None:
             try:
@@ -316,7 +331,7 @@ class DicomReceiver:
                 with contextlib.suppress(Exception):
                     association.kill()
 
-        line.recv = limited
+        line.recv, line.send = limited, sent
         line._shutdown_socket = closed
         provider.run = guarded
 
