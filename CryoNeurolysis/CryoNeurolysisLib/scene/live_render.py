@@ -35,11 +35,11 @@ class LiveRenderer:
         self._case = case
         self._host = HeadlessHost()
         self._scene = LiveScene(self._host.scene, case)
-        # The first window costs seconds; they are spent before the first scan comes, not after it.
-        view = SliceView(self._host, "Live axial", "Axial", _SIZE)
+        # Windows cost seconds, and memory that is not given back: the same two serve the whole procedure.
+        self._views = {name: SliceView(self._host, f"Live {name}", "Axial", _SIZE) for name in ("axial", "path")}
         with tempfile.TemporaryDirectory() as folder:
-            view.write(Path(folder) / "first.png")
-        view.close()
+            for name, view in self._views.items():
+                view.write(Path(folder) / f"{name}.png")
 
     def draw(self, picture: LivePicture, folder: Path) -> tuple[tuple[Path, str], ...]:
         """Write the pictures of a good scan as NNNN-axial.png and NNNN-path.png and as latest-*.png.
@@ -59,17 +59,14 @@ class LiveRenderer:
         middle = tip - 0.3 * _ACROSS_MM * direction
         found = []
         for name, title in (("axial", "Axial, through the tip"), ("path", "Plane of the probe")):
-            view = SliceView(self._host, f"Live {name}", "Axial", _SIZE)
+            view = self._views[name]
+            view.clearNotes()
             if name == "axial":
                 view.look(tip, _ACROSS_MM, self._scene.ct)
             else:
                 view.lookAlong(middle, direction, 1.2 * _ACROSS_MM, self._scene.ct)
             self._annotate(view, picture, title)
             written = view.write(folder / f"{picture.number:04d}-{name}.png", 1)
-            view.close()
-            for node in (view.composite, view.node):
-                if node is not None and node.GetScene() is not None:
-                    self._host.scene.RemoveNode(node)
             latest = folder / f"latest-{name}.png"
             part = folder / f".{latest.name}"
             part.write_bytes(written.read_bytes())
@@ -78,7 +75,9 @@ class LiveRenderer:
         return tuple(found)
 
     def close(self) -> None:
-        """Remove the temporary files."""
+        """Close the windows and remove the temporary files."""
+        for view in self._views.values():
+            view.close()
         self._host.close()
 
     def _annotate(self, view: SliceView, picture: LivePicture, title: str) -> None:

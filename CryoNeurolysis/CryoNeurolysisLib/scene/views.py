@@ -32,6 +32,7 @@ class _View:
         self.interactor.SetRenderWindow(self.window)
         self.interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
         self.interactor.Initialize()
+        self._notes: list[Any] = []
         self._beforeManagers()
         instance = factory.GetInstance()
         instance.SetMRMLApplicationLogic(host.application)
@@ -43,6 +44,12 @@ class _View:
 
     def _beforeManagers(self) -> None:
         """For props that must come first in the renderer."""
+
+    def clearNotes(self) -> None:
+        """Take texts, letters and scale bar away, to write others."""
+        for prop in self._notes:
+            self.renderer.RemoveViewProp(prop)
+        self._notes.clear()
 
     def write(self, path: Path, compression: int = 5) -> Path:
         """Render and write a PNG.
@@ -96,6 +103,7 @@ class _View:
         style.SetBackgroundColor(0, 0, 0)
         style.SetBackgroundOpacity(0.65)
         self.renderer.AddViewProp(actor)
+        self._notes.append(actor)
         return style
 
     def close(self) -> None:
@@ -200,6 +208,7 @@ class SliceView(_View):
         bar.SetMapper(mapper)
         bar.GetProperty().SetLineWidth(3)
         self.renderer.AddViewProp(bar)
+        self._notes.append(bar)
         self._text(f"{length_mm:g} mm", right, 26, 14).SetJustificationToRight()
 
 
