@@ -16,7 +16,8 @@ from ..knowledge import constant
 from ..model import Alignment, Anatomy, CtVolume, VolumeGeometry, inverse_of, moved
 from .live_body import body_of
 from .matched import Array, Match, Picture, Samples, match, picture_of
-from .rough import COARSE_MM, coarse, rough_shifts
+from .rough import coarse, rough_shifts
+from .sides import SIDES
 
 _REACH_MM = 130.0
 _METAL_HU = 1500.0
@@ -39,7 +40,6 @@ class _Live:
     rough: Samples
     bone: Samples
     soft: Samples
-    body: int
 
 
 def align(
@@ -66,7 +66,7 @@ def align(
     if start is None:
         return _refused(doubt)
     thick = _thickness_mm(live_ct)
-    live_target = np.linalg.inv(start)[:3, :3] @ target + np.linalg.inv(start)[:3, 3]
+    live_target = moved(inverse_of(start), target)
     found: list[Match] = []
     matrix = start
     with ThreadPoolExecutor(max_workers=2 * len(_LEVELS)) as pool:
@@ -97,7 +97,7 @@ def _start(
 ) -> tuple[Array | None, str]:
     """A first live_to_plan (4, 4), or None and why not."""
     if guess is not None and same_frame:
-        return np.linalg.inv(np.asarray(guess, dtype=float)), ""
+        return inverse_of(guess), ""
     plan = _KEPT.get((plan_ct.array_kji,), ("coarse", plan_ct.geometry.ijk_to_ras.tobytes()), lambda: coarse(plan_ct))
     reach = constant("live_reach_same_frame_mm") if same_frame else None
     shifts = rough_shifts(plan, coarse(live_ct), reach)  # type: ignore[arg-type]
@@ -204,7 +204,7 @@ def _samples(ct: CtVolume, grid_mm: float, blur_mm: float, center: Array) -> _Li
         return Samples(points[close], blurred[tuple(kji.T)].astype(float))
 
     near = _REACH_MM - 10.0
-    return _Live(taken(usable, near), taken(near_bone, near), taken(soft, 60.0), int(body.sum()))
+    return _Live(taken(usable, near), taken(near_bone, near), taken(soft, 60.0))
 
 
 def _shrunk(mask: npt.NDArray[np.bool_], factors: list[int], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
@@ -336,11 +336,10 @@ def _breathing(picture: Picture, live: _Live, matrix: Array, live_target: Array)
 
 
 def _directions(shift_ras_mm: Array) -> str:
-    words = (("the patient's right", "the patient's left"), ("the front", "the back"), ("the head", "the feet"))
     parts = []
-    for value, (plus, minus) in zip(shift_ras_mm, words, strict=True):
+    for value, (plus, minus) in zip(shift_ras_mm, SIDES, strict=True):
         if abs(value) >= 1.0:
-            parts.append(f"{abs(value):.0f} mm toward {plus if value > 0 else minus}")
+            parts.append(f"{abs(value):.0f} mm toward the {plus if value > 0 else minus}")
     return ", ".join(parts) or f"{np.linalg.norm(shift_ras_mm):.0f} mm"
 
 
@@ -395,6 +394,3 @@ def _why_not(
 def _refused(sentence: str) -> Alignment:
     nowhere = float("inf")
     return Alignment(np.eye(4), nowhere, nowhere, 0.0, 0.0, None, 0.0, 0, False, sentence)
-
-
-__all__ = ["COARSE_MM", "align"]

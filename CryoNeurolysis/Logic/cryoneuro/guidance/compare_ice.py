@@ -9,6 +9,7 @@ from scipy import ndimage
 from ..imaging import on_volume
 from ..knowledge import constant
 from ..model import IceComparison, SeenIce, ThermalRun
+from .sides import SIDES
 
 
 def temperature_at(run: ThermalRun, time_s: float) -> npt.NDArray[np.float32]:
@@ -83,10 +84,9 @@ def _where(edge: npt.NDArray[np.bool_], from_seen_mm: npt.NDArray[np.float32], s
     gap = from_seen_mm[edge]
     points = seen.geometry.ijk_to_ras_mm(kji[:, ::-1])
     middle = points.mean(axis=0)
-    words = (("patient's right", "patient's left"), ("front", "back"), ("head", "feet"))
     worst, said = constant("live_scan_said_mm"), ""
     for axis in range(3):
-        for sign, name in zip((1.0, -1.0), words[axis], strict=True):
+        for sign, name in zip((1.0, -1.0), SIDES[axis], strict=True):
             away = points - middle
             side = sign * away[:, axis] > 0.7 * np.linalg.norm(away, axis=1)
             if np.count_nonzero(side) >= 15 and float(np.median(gap[side])) > worst:

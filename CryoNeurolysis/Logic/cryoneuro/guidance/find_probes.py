@@ -13,6 +13,7 @@ from ..knowledge import constant
 from ..model import Alignment, Anatomy, CtVolume, FoundProbe, GuidanceError, PlannedProbe, VolumeGeometry, moved
 from .live_body import body_of
 from .metal_lines import MetalLine, metal_lines, new_metal
+from .scan_part import part_round
 from .shaft_model import Array, ShaftFit, SliceBlock, cost_hu, distance_in_slices, fit_shafts, pair_of
 
 _ASIDE_MM = 55.0
@@ -114,7 +115,7 @@ End = tuple[Array, Array, Array]
 
 def _cut(
     live_ct: CtVolume, alignment: Alignment, probes: Sequence[PlannedProbe]
-) -> tuple[npt.NDArray[np.int16], VolumeGeometry, Array] | None:
+) -> tuple[npt.NDArray[np.int16], VolumeGeometry, npt.NDArray[np.int_]] | None:
     """The part of the scan round the planned paths, with the shafts outside the skin, and its first voxel (i, j, k)."""
     points = np.concatenate(
         [
@@ -122,18 +123,7 @@ def _cut(
             for p in probes
         ]
     )
-    geometry = live_ct.geometry
-    ijk = geometry.ras_to_ijk(moved(alignment.plan_to_live, points))
-    reach = _ASIDE_MM / np.array(geometry.spacing_mm)
-    n = np.array(geometry.shape_kji[::-1])
-    low = np.clip(np.floor(ijk.min(axis=0) - reach).astype(int), 0, n)
-    high = np.clip(np.ceil(ijk.max(axis=0) + reach).astype(int) + 1, 0, n)
-    if (high - low < (8, 8, 1)).any():
-        return None
-    part = live_ct.array_kji[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-    matrix = geometry.ijk_to_ras.copy()
-    matrix[:3, 3] = geometry.ijk_to_ras_mm(low)[0]
-    return part, VolumeGeometry(part.shape, matrix), low.astype(float)
+    return part_round(live_ct, alignment, points, _ASIDE_MM)
 
 
 def _inside_body(

@@ -88,9 +88,8 @@ def observation(
     points = block.geometry.ijk_to_ras_mm(ijk.reshape(-1, 3))
     back = moved(block.alignment.live_to_plan, points).reshape(*ijk.shape)
     where = tuple(kji.T)
-    alike = float(np.prod([max(2.0 * np.sqrt(np.pi) * 0.6 / s, 1.0) for s in step[:2]]))
     # Thinned places are farther apart, and so less alike.
-    alike = max(1.0, alike * len(kji) / total)
+    alike = max(1.0, block.alike * len(kji) / total)
     return IceObservation(
         time_s,
         back.astype(np.float32),

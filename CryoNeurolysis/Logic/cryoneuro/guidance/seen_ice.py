@@ -18,8 +18,9 @@ from scipy.spatial import cKDTree
 
 from ..imaging import on_volume
 from ..knowledge import constant
-from ..model import Alignment, CtVolume, PlannedProbe, SeenIce, VolumeGeometry, across, moved
+from ..model import Alignment, CtVolume, PlannedProbe, SeenIce, VolumeGeometry, across
 from .ice_drop import ice_drop_hu
+from .scan_part import part_round
 
 _REACH_MM = 38.0
 _LATTICE_MM = 1.0
@@ -70,6 +71,13 @@ class FallBlock:
     geometry: VolumeGeometry
     alignment: Alignment
 
+    @property
+    def alike(self) -> float:
+        """How many voxels count as one: noise of neighbors in a slice is alike over the scanner's sharpness."""
+        return float(
+            np.prod([max(2.0 * np.sqrt(np.pi) * _SHARPNESS_MM / s, 1.0) for s in self.geometry.spacing_mm[:2]])
+        )
+
 
 def fall_block(
     live_ct: CtVolume,
@@ -86,23 +94,15 @@ def fall_block(
         plan_to_baseline: (4, 4); one for the planning CT.
     """
     ends = np.concatenate([p.cold_ends_ras_mm for p in probes])
-    geometry = live_ct.geometry
-    ijk = geometry.ras_to_ijk(moved(alignment.plan_to_live, ends))
-    reach = _REACH_MM / np.array(geometry.spacing_mm)
-    n = np.array(geometry.shape_kji[::-1])
-    low = np.clip(np.floor(ijk.min(axis=0) - reach).astype(int), 0, n)
-    high = np.clip(np.ceil(ijk.max(axis=0) + reach).astype(int) + 1, 0, n)
-    if (high - low < (8, 8, 1)).any():
+    cut = part_round(live_ct, alignment, ends, _REACH_MM)
+    if cut is None:
         return None
-    live = live_ct.array_kji[low[2] : high[2], low[1] : high[1], low[0] : high[0]].astype(np.float32)
-    matrix = geometry.ijk_to_ras.copy()
-    matrix[:3, 3] = geometry.ijk_to_ras_mm(low)[0]
-    part = VolumeGeometry(live.shape, matrix)
+    live, part = cut[0].astype(np.float32), cut[1]
     back = plan_to_baseline @ alignment.live_to_plan
-    seen = VolumeGeometry(live.shape, back @ matrix)
+    seen = VolumeGeometry(live.shape, back @ part.ijk_to_ras)
     before = on_volume(np.maximum(baseline_ct.array_kji, np.int16(-1024)), baseline_ct.geometry, seen, -3000.0)
     known = before > -1500.0
-    step = np.array(geometry.spacing_mm)
+    step = np.array(part.spacing_mm)
     # Metal that fills a slice only partly is not so bright, but brighter than anything was there before.
     partly = known & (live - before > _BRIGHTER_HU) & (live > _BRIGHTER_HU)
     metal = _within((np.maximum(live, before) > _METAL_HU) | partly, _METAL_REACH_MM, step)
@@ -135,9 +135,7 @@ def seen_ice(block: FallBlock, probes: Sequence[PlannedProbe]) -> SeenIce:
     weight = (block.expected_hu > 0.0).astype(np.float32)
     ratio = (block.expected_hu * block.fell_hu - 0.5 * block.expected_hu**2) / block.sigma_hu**2
     evidence: Field = np.clip(ratio, -_CLIP, _CLIP).astype(np.float32) * weight
-    # Noise of neighbors in a slice is alike over the scanner's sharpness: so many voxels count as one.
-    alike = float(np.prod([max(2.0 * np.sqrt(np.pi) * _SHARPNESS_MM / s, 1.0) for s in step[:2]]))
-    share = _LATTICE_MM**3 / (float(step.prod()) * alike)
+    share = _LATTICE_MM**3 / (float(step.prod()) * block.alike)
     lattice = _lattice(probes)
     in_live = VolumeGeometry(lattice.shape_kji, block.alignment.plan_to_live @ lattice.ijk_to_ras)
     speaks = share * on_volume(evidence, block.geometry, in_live, 0.0)

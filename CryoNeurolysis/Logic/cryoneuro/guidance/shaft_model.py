@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
+from ..model import across
+
 Array = npt.NDArray[np.float64]
 _REACH_BEHIND_MM = 220.0
 _CLOSE_MM = 40.0
@@ -114,7 +116,7 @@ def fit_shafts(
     if len(points) > _MOST_VOXELS:
         thin = np.linspace(0, len(points) - 1, _MOST_VOXELS).astype(int)
         points, live, expected = points[thin], live[thin], expected[thin]
-    frames = [_across(toward) for _, toward in first]
+    frames = [across(toward) for _, toward in first]
     slice_mm = float(block.spacing_mm[2])
     count = len(first)
 
@@ -192,7 +194,7 @@ def pair_of(block: SliceBlock, fit: ShaftFit, radius_mm: float, length_mm: float
     points, live, expected = _near(block, [(fit.tip_mm, fit.toward)], [length_mm])
     thin = slice(None, None, max(1, len(points) // 2500))
     points, live, expected = points[thin], live[thin], expected[thin]
-    one, other = _across(fit.toward)
+    one, other = across(fit.toward)
     slice_mm = float(block.spacing_mm[2])
     best: tuple[float, list[tuple[Array, Array]]] = (np.inf, [])
     for angle in np.arange(12) * np.pi / 6.0:
@@ -321,9 +323,3 @@ def distance_in_slices(points_mm: Array, tip_mm: Array, toward: Array, half_mm: 
         better = own < distance
         distance, nearest = np.where(better, own, distance), np.where(better, within, nearest)
     return distance, nearest
-
-
-def _across(toward: Array) -> tuple[Array, Array]:
-    one = np.cross(toward, np.eye(3)[int(np.argmin(np.abs(toward)))])
-    one /= np.linalg.norm(one)
-    return one, np.cross(toward, one)

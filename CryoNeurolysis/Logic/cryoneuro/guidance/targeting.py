@@ -24,6 +24,7 @@ from ..model import (
     moved,
 )
 from ..planning import exact_clearances
+from .sides import SIDES
 
 Array = npt.NDArray[np.float64]
 _STEP_MM = 0.5
@@ -186,10 +187,9 @@ def _axial_deg(direction: Array) -> float:
 
 def _sides(offset: Array) -> str:
     """A displacement in words, its two largest parts."""
-    words = (("patient's right", "patient's left"), ("front", "back"), ("head", "feet"))
     order = sorted(range(3), key=lambda n: -abs(offset[n]))
     parts = [
-        f"{abs(offset[n]):.0f} mm toward the {words[n][0] if offset[n] > 0 else words[n][1]}"
+        f"{abs(offset[n]):.0f} mm toward the {SIDES[n][0] if offset[n] > 0 else SIDES[n][1]}"
         for n in order[:2]
         if abs(offset[n]) >= _LEAST_MM
     ]
