@@ -98,7 +98,7 @@ class LiveSession:
     def freeze(self, started_s: float | None) -> None:
         """The freeze has begun, or has ended (None)."""
         self.setup = replace(self.setup, freeze_started_s=started_s)
-        self._keep(_FREEZE, json.dumps({"freeze_started_s": started_s}).encode())
+        self._keep(_FREEZE, {"freeze_started_s": started_s})
         self._record("freeze" if started_s is not None else "freeze ended", "Said at the console")
 
     def take(self, arrival: Arrival) -> LivePicture | None:
@@ -146,34 +146,39 @@ class LiveSession:
     def accept(self, keys: Sequence[str]) -> None:
         """A person has said yes to questions of identity."""
         self.setup = replace(self.setup, accepted=self.setup.accepted | frozenset(keys))
-        self._keep(_ANSWERS, json.dumps(sorted(self.setup.accepted)).encode())
+        self._keep(_ANSWERS, sorted(self.setup.accepted))
         self._record(
             "identity", "A person says that these are the same: " + ", ".join(sorted(k.split(":")[0] for k in keys))
         )
 
-    def _keep(self, name: str, content: bytes) -> None:
-        """Write a file of folder/live, whole or not at all, so that the next run of this case goes on from it."""
+    def _put(self, name: str, write: Callable[[Path], object], trouble: str) -> bool:
+        """Write a file of folder/live, whole or not at all.
+
+        Args:
+            write: writes it under a temporary name.
+            trouble: what is said where it cannot be written.
+        """
         place = self.folder / "live"
         try:
             place.mkdir(exist_ok=True)
-            part = place / f".{name}.part"
-            part.write_bytes(content)
+            part = place / f".{name}"
+            write(part)
             part.replace(place / name)
         except OSError as error:
-            self.say(f"{name} could not be kept ({error.strerror}); after a restart it would be missing.")
+            self.say(trouble.format(why=error.strerror))
+            return False
+        return True
+
+    def _keep(self, name: str, content: Any) -> None:
+        """Keep something for the next run of this case, which goes on from it."""
+        trouble = f"{name} could not be kept ({{why}}); after a restart it would be missing."
+        self._put(name, lambda part: part.write_text(json.dumps(content), encoding="utf-8"), trouble)
 
     def _keep_baseline(self, ct: CtVolume, plan_to_live: npt.NDArray[np.float64]) -> None:
-        place = self.folder / "live"
-        try:
-            place.mkdir(exist_ok=True)
-            part = place / ".baseline.nrrd"
-            write_volume(part, ct.array_kji, ct.geometry)
-            part.replace(place / _BASELINE)
-        except OSError as error:
-            self.say(f"The scan could not be kept ({error.strerror}); after a restart it would be missing.")
-            return
-        facts = {"plan_to_live": plan_to_live.tolist(), "frame": ct.acquisition.frame_of_reference_uid}
-        self._keep(f"{_BASELINE}.json", json.dumps(facts).encode())
+        trouble = "The scan could not be kept ({why}); after a restart it would be missing."
+        if self._put(_BASELINE, lambda part: write_volume(part, ct.array_kji, ct.geometry), trouble):
+            facts = {"plan_to_live": plan_to_live.tolist(), "frame": ct.acquisition.frame_of_reference_uid}
+            self._keep(f"{_BASELINE}.json", facts)
 
     def _resume(self) -> None:
         """Go on where a run of this case was cut off a short while ago: the scan from before the freeze, and the freeze."""
@@ -261,15 +266,11 @@ class LiveSession:
             return ()
 
     def _write(self, numbers: dict[str, Any], picture: LivePicture) -> None:
-        place = self.folder / "live"
-        try:
-            place.mkdir(exist_ok=True)
-            for name in (f"{picture.number:04d}.json", *(("latest.json",) if picture.good else ())):
-                part = place / f".{name}.part"
-                part.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
-                part.replace(place / name)
-        except OSError as error:
-            self.say(f"The numbers of this scan could not be written ({error.strerror}); they are shown here only.")
+        text = json.dumps(numbers, indent=1)
+        trouble = "The numbers of this scan could not be written ({why}); they are shown here only."
+        for name in (f"{picture.number:04d}.json", *(("latest.json",) if picture.good else ())):
+            if not self._put(name, lambda part: part.write_text(text, encoding="utf-8"), trouble):
+                return
 
     def _record(self, kind: str, text: str) -> None:
         try:
