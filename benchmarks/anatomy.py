@@ -62,8 +62,8 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 def surface_within(case: Labeled, limit_mm: float) -> float:
     """Share of what is offered as skin that lies within limit_mm of where the finest CT goes from air to tissue.
 
-    The reference is made without the program's own steps: threshold -300 HU in the CT's own voxels, largest part after
-    an opening in each slice, holes filled.
+    The reference is made without the program's own steps: threshold -300 HU in the CT's own voxels, large parts after an
+    opening in each slice, holes filled.
     """
     geometry = case.ct.geometry
     dense = case.ct.array_kji > -300
@@ -74,7 +74,10 @@ def surface_within(case: Labeled, limit_mm: float) -> float:
     for k in range(len(dense)):
         parts, count = ndimage.label(ndimage.binary_opening(dense[k], disk))
         if count:
-            keep = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+            areas = np.bincount(parts.ravel())
+            areas[0] = 0
+            # Lungs that the picture cuts part the chest wall from the rest.
+            keep = np.isin(parts, np.flatnonzero(areas >= 0.1 * areas.max()))
             body[k] = ndimage.binary_fill_holes(
                 ndimage.binary_propagation(keep, mask=dense[k] & ndimage.binary_dilation(keep, iterations=3))
             )

@@ -24,6 +24,11 @@ _MAIN_SHARE = 0.4
 _LUNG_RIM = 0.6
 _FREE_AIR_MM = 12.0
 _FREE_AIR_MM3 = 50_000.0
+_STANDS_OUT_MM = 9.0
+_STUCK_ML = (0.02, 10.0)
+_STUCK_HU = 200.0
+"""Plastic, gel and metal; a nose or a finger is for the most part soft."""
+_STUCK_SHARE = 0.4
 _APART_HU = -700.0
 _APART_MM3 = 2000.0
 
@@ -54,7 +59,7 @@ def find_body(ct: WorkingCt) -> Body:
         AnatomyError: no body is seen.
     """
     spacing = ct.geometry.spacing_mm[0]
-    solid = ct.measured_kji & (ct.array_kji > constant("hu_air_below"))
+    solid = ct.measured_kji & (ct.array_kji > constant("hu_skin_above"))
     step = max(1, round(_COARSE_MM / spacing))
     shape = solid.shape
     coarse = solid[::step, ::step, ::step]
@@ -73,6 +78,7 @@ def find_body(ct: WorkingCt) -> Body:
     # Folds of a cover that lie against the skin are thin.
     body &= dilate(opened(body, max(1, round(_FOLD_MM / spacing))), 1)
     body = _sealed_at_the_edge(body)
+    body &= ~_stuck_on(ct, body)
     # The room's air is one large part; small pockets at the picture's sides belong to what they lie in.
     air, sizes = components(~body & ct.measured_kji)
     body |= air > int((sizes * ct.geometry.voxel_volume_mm3 >= _POCKET_MM3).sum())
@@ -80,6 +86,21 @@ def find_body(ct: WorkingCt) -> Body:
     apart = at_least(solid_apart, _APART_MM3 / ct.geometry.voxel_volume_mm3)
     arms = find_arms(ct, body, apart)
     return Body(body & ~arms, apart & ~arms, arms)
+
+
+def _stuck_on(ct: WorkingCt, body: Mask) -> Mask:
+    """Electrodes, leads and tubes that lie against the skin: small, standing out from the trunk, and brighter than soft tissue."""
+    spacing = ct.geometry.spacing_mm[0]
+    out = body & ~opened(body, round(_STANDS_OUT_MM / spacing))
+    labels, sizes = components(out)
+    found = np.zeros_like(body)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None or not _STUCK_ML[0] <= sizes[number - 1] * ct.geometry.voxel_volume_mm3 / 1000.0 <= _STUCK_ML[1]:
+            continue
+        part = labels[box] == number
+        if float((ct.array_kji[box][part] > _STUCK_HU).mean()) > _STUCK_SHARE:
+            found[box] |= part
+    return found
 
 
 def _fine(coarse: Mask, step: int, shape: tuple[int, ...]) -> Mask:

@@ -11,12 +11,14 @@ from scipy import ndimage
 
 from ..imaging import WorkingCt
 from .chain import best_chain
-from .morphology import Mask
+from .morphology import Mask, bounding_box, opened
 
 _DEPTH_MM = (3.0, 13.0)
 """Half the canal's smaller width, from a narrow one to a wide one; a vertebral body is deeper."""
-_CONTENT_HU = (-60.0, 75.0)
-"""From epidural fat to dense cord; marrow that shows in CT is above."""
+_CONTENT_HU = (-115.0, 75.0)
+"""From epidural fat, which is all that the sacral canal shows, to dense cord; marrow that shows in CT is above."""
+_CONTENT_SPREAD_HU = 45.0
+"""What is so much brighter than the usual content is partly wall, where streaks brighten the whole canal."""
 _RAY_MM = 24.0
 _AZIMUTHS = 24
 _TILTS_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)
@@ -35,6 +37,9 @@ _MIRROR_LEAST = 5
 _LIKENESS = (0.4, 0.9)
 _BEHIND_MM = (9.0, 35.0)
 _ASIDE_MM = 8.0
+_SLOPE = 1.0
+_SACRAL_LEAN = 0.3
+"""Added where the canal runs backward on its way down, as in the sacrum, and taken where it runs forward."""
 _BRIDGE_MM = 25.0
 """Arches that are open over no more than about a disc and half a body are bridged."""
 _SHORTEST_MM = 25.0
@@ -50,6 +55,8 @@ _BODY_SHARE = 0.4
 _RADIUS_MM = 8.0
 """Where no bone says more the canal is drawn as a disc of about the usual thoracolumbar half width."""
 _WIDEST_MM = 16.0
+_DEEPEST_MM = 12.0
+"""Half the canal from front to back, where it is cut obliquely; weak bodies show no wall in front of it."""
 _OVER_USUAL = 1.2
 """Toward the foramina the canal ends where it ends above and below, a fifth more at most."""
 _END_MM = 4.5
@@ -88,7 +95,9 @@ def find_canal(ct: WorkingCt, bone_kji: Mask, body_kji: Mask) -> Canal | None:
     likeness = np.clip((_likeness(ct, places) - _LIKENESS[0]) / (_LIKENESS[1] - _LIKENESS[0]), 0.05, 1.0)
     worth = np.where(fronted, likeness**2, 0.0)
     worth = np.where(_has_one_behind(places, fronted, spacing), 0.2 * worth, worth)
-    chain = best_chain(places[:, 0], spacing * places[:, 1:].astype(np.float64), worth, spacing, _BRIDGE_MM, 0.7)
+    across_mm = spacing * places[:, 1:].astype(np.float64)
+    across_mm[:, 0] -= _SACRAL_LEAN * spacing * places[:, 0]
+    chain = best_chain(places[:, 0], across_mm, worth, spacing, _BRIDGE_MM, _SLOPE)
     if len(chain) < 3 or fronted[chain].mean() < _BODY_SHARE:
         return None
     if not _is_spine(averaged, bone_kji, places[chain], spacing):
@@ -105,7 +114,7 @@ def find_canal(ct: WorkingCt, bone_kji: Mask, body_kji: Mask) -> Canal | None:
             for axis in (1, 2)
         ]
     )
-    mask = _drawn(bone_kji, inside, middle, spacing) & body_kji & ct.measured_kji
+    mask = _walled(ct, _drawn(bone_kji, inside, middle, spacing) & body_kji & ct.measured_kji)
     center = np.full((bone_kji.shape[0], 2), np.nan)
     center[inside] = ct.geometry.ijk_to_ras_mm(np.column_stack([middle[:, ::-1], inside]))[:, :2]
     return Canal(mask, center)
@@ -262,6 +271,7 @@ def _drawn(bone: Mask, slices: npt.NDArray[np.int64], middle_ji: npt.NDArray[np.
     usual = np.full(radius.shape, _RADIUS_MM)
     usual[known] = np.nanmedian(around[:, known], axis=0)
     radius = np.fmin(radius, _OVER_USUAL * usual)
+    radius = np.fmin(radius, _DEEPEST_MM / np.maximum(np.abs(np.sin(angle)), _DEEPEST_MM / _WIDEST_MM))
     mask = np.zeros(bone.shape, bool)
     half = int(np.ceil(_WIDEST_MM / spacing)) + 1
     for n, k in enumerate(slices):
@@ -276,3 +286,17 @@ def _drawn(bone: Mask, slices: npt.NDArray[np.int64], middle_ji: npt.NDArray[np.
         limit = np.interp(turn, np.append(angle, 2.0 * np.pi), np.append(radius[n], radius[n, 0]))
         mask[k][box] = far < limit
     return mask & ~bone
+
+
+def _walled(ct: WorkingCt, mask: Mask) -> Mask:
+    """The mask without what is partly bone: weak marrow and the rims of thin walls are less bright than bone."""
+    box = bounding_box(mask, 1)
+    if box is None:
+        return mask
+    level = ndimage.median_filter(ct.array_kji[box], 3)
+    part = mask[box]
+    limit = max(_CONTENT_HU[1], float(np.median(level[part])) + _CONTENT_SPREAD_HU)
+    result = np.zeros_like(mask)
+    # Veins of the bodies and gaps of the arches hang on the canal by little more than a voxel.
+    result[box] = opened(part & (level < limit), 1)
+    return result
