@@ -11,6 +11,7 @@ from ..imaging import WorkingCt
 from ..knowledge import constant
 from ..model import AnatomyError
 from .arms import find_arms
+from .bone_beside import bone_beside
 from .morphology import Mask, at_least, components, dilate, erode, fill_axial_holes, opened, touching
 
 _TABLE_THINNER_MM = 12.0
@@ -89,7 +90,7 @@ def find_body(ct: WorkingCt) -> Body:
 
 
 def _stuck_on(ct: WorkingCt, body: Mask) -> Mask:
-    """Electrodes, leads and tubes that lie against the skin: small, standing out from the trunk, and brighter than soft tissue."""
+    """Electrodes, leads and tubes on the skin: small, standing out from the trunk, and brighter than soft tissue."""
     spacing = ct.geometry.spacing_mm[0]
     out = body & ~opened(body, round(_STANDS_OUT_MM / spacing))
     labels, sizes = components(out)
@@ -149,6 +150,8 @@ def _cut_gas(ct: WorkingCt, step: int, trunk: Mask) -> Mask:
             continue
         wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
         mask = labels[wide] == number
+        if not bone_beside(hu, part, box, step * ct.geometry.spacing_mm[0]):
+            continue
         rim = dilate(mask, 1) & ~gas[wide] & measured[wide]
         if rim.any() and float(near[wide][rim].mean()) > _LUNG_RIM:
             result[box] |= part

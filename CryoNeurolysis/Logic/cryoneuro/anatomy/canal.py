@@ -17,6 +17,9 @@ _DEPTH_MM = (3.0, 13.0)
 """Half the canal's smaller width, from a narrow one to a wide one; a vertebral body is deeper."""
 _CONTENT_HU = (-115.0, 75.0)
 """From epidural fat, which is all that the sacral canal shows, to dense cord; marrow that shows in CT is above."""
+_FAT_HU = 0.0
+"""Liquor and cord are above, marrow that is half fat below."""
+_NOT_FAT_SHARE = 0.5
 _CONTENT_SPREAD_HU = 45.0
 """What is so much brighter than the usual content is partly wall, where streaks brighten the whole canal."""
 _RAY_MM = 24.0
@@ -48,6 +51,8 @@ _OFF_MIDDLE_MM = 55.0
 _CUT_SHARE = 0.15
 _OPEN = 0.93
 _OPEN_SHARE = 0.08
+_FORAMINA_SHARE = 0.05
+"""Of the slices, to either side; they are a quarter of the spine."""
 _BROAD_MM = 6.0
 _BROAD_SHARE = 0.6
 _BODY_SHARE = 0.4
@@ -101,6 +106,9 @@ def find_canal(ct: WorkingCt, bone_kji: Mask, body_kji: Mask) -> Canal | None:
     if len(chain) < 3 or fronted[chain].mean() < _BODY_SHARE:
         return None
     if not _is_spine(averaged, bone_kji, places[chain], spacing):
+        return None
+    # Only in the sacrum does the canal hold mostly fat; the marrow of a long bone does all along.
+    if (averaged[tuple(places[chain].T)] > _FAT_HU).mean() < _NOT_FAT_SHARE:
         return None
     slices, first = np.unique(places[chain, 0], return_index=True)
     if (slices[-1] - slices[0]) * spacing < _SHORTEST_MM:
@@ -167,7 +175,11 @@ def _is_spine(averaged: npt.NDArray[np.float32], bone: Mask, chain: npt.NDArray[
     aside = np.array([0, 0, round(_BROAD_MM / spacing)])
     ends = (np.zeros(3, int), np.array(bone.shape) - 1)
     both = [_fronted(averaged, bone, np.clip(chain + side * aside, *ends), chain, spacing) for side in (-1, 1)]
-    return bool((level.mean(axis=1) < _OPEN).mean() > _OPEN_SHARE and (both[0] & both[1]).mean() > _BROAD_SHARE)
+    # Level rays to the right are the first, to the left those half a turn on; foramina are on both sides.
+    sides = [np.arange(middle - 1, middle + 2) % _AZIMUTHS for middle in (0, _AZIMUTHS // 2)]
+    foramina = min(float((~level[:, side].all(axis=1)).mean()) for side in sides)
+    opened_here = (level.mean(axis=1) < _OPEN).mean() > _OPEN_SHARE and foramina > _FORAMINA_SHARE
+    return bool(opened_here and (both[0] & both[1]).mean() > _BROAD_SHARE)
 
 
 def _reached(bone: Mask, places: npt.NDArray[np.int64], tilt: float, count: int) -> npt.NDArray[np.bool_]:
@@ -212,7 +224,8 @@ def _fronted(
     window = start[:, None] + np.arange(round(_BODY_MM[0] / spacing), round(_BODY_MM[1] / spacing))
     body_hu = averaged[places[:, :1], np.clip(places[:, 1:2] + window, 0, n_j - 1), places[:, 2:]]
     needed = np.maximum(averaged[tuple(contents.T)] + _BODY_OVER_HU, _BODY_HU)
-    found: npt.NDArray[np.bool_] = line.any(axis=1) & (body_hu.mean(axis=1) > needed)
+    # Three quarters of the depth: the thick cortex of a long bone has muscle in front of it.
+    found: npt.NDArray[np.bool_] = line.any(axis=1) & (np.percentile(body_hu, 25.0, axis=1) > needed)
     return found
 
 

@@ -15,6 +15,8 @@ from .proposal_radius import nerve_radius_mm
 _BRANCH_MM = 7.0
 """A branch reaches at least this far in front of the aortic wall."""
 _FREE_ABOVE_MM = 12.0
+_LUNG_SHARE = 0.08
+"""Beside T12 and L1 there is only the lowest recess of the lungs, 1 to 3 % measured; beside the heart 18 %."""
 _SEARCH_ABOVE_LUNG_MM = 70.0
 _SEARCH_BELOW_LUNG_MM = 90.0
 
@@ -34,6 +36,12 @@ def propose_celiac(anatomy: Anatomy, record: NerveRecord, side: str, level: int 
     aorta_s = s_of[aorta.k]
     if top_s > aorta_s.max() + 1.0 or bottom_s < aorta_s.min() - 1.0:
         raise AnatomyError("The aorta is not in view over the whole celiac level; give the nerve course as points.")
+    share = _lung_share(anatomy, int(np.argmin(np.abs(s_of - 0.5 * (top_s + bottom_s)))))
+    if share > _LUNG_SHARE:
+        raise AnatomyError(
+            f"Where a branch of the aorta was found the lungs fill {100.0 * share:.0f} % of the trunk, so it is not the "
+            "celiac trunk; give the nerve course as points."
+        )
     sign = -1.0 if side == "left" else 1.0
     outward = np.array([sign, 1.0]) / np.sqrt(2.0)
     s = np.linspace(top_s, bottom_s, 9)
@@ -48,6 +56,11 @@ def propose_celiac(anatomy: Anatomy, record: NerveRecord, side: str, level: int 
         sigma_mm=constant("celiac_sigma_mm"),
         rule=f"{constant('celiac_offset_mm'):g} mm outside the anterolateral {side} wall of the aorta, {rule}",
     )
+
+
+def _lung_share(anatomy: Anatomy, k: int) -> float:
+    lung = union_of(anatomy, "lung")
+    return 0.0 if lung is None else float(lung[k].sum()) / max(1.0, float(anatomy.body_kji[k].sum()))
 
 
 def _smooth_at(

@@ -11,6 +11,7 @@ from scipy import ndimage
 from ..imaging import WorkingCt
 from ..knowledge import constant
 from .axes import axis_mm
+from .bone_beside import bone_beside
 from .morphology import Mask, closed, components, dilate, erode, opened, touching
 
 _LUNG_MIN_ML = 40.0
@@ -68,7 +69,7 @@ def find_gas(ct: WorkingCt, body_kji: Mask) -> Gas:
         part = labels[box] == number
         # Judged by its inside: at the wall gas and lung alike are mixed with tissue.
         inner = erode(np.pad(part, 3), max(1, round(_WALL_MM / spacing)))[3:-3, 3:-3, 3:-3]
-        if volume < _LUNG_MIN_ML and not inner.any():
+        if volume < _LUNG_MIN_ML and not (inner.any() and bone_beside(ct.array_kji, part, box, spacing)):
             continue
         values = ct.array_kji[box][inner if inner.any() else part]
         few, half = np.percentile(values, (25, 50))

@@ -71,7 +71,7 @@ def _course(anatomy: Anatomy, record: NerveRecord, side: str, bone: Mask, label:
         sections = [[s for s in found if _lung_in_front(anatomy, lung, s)] for found in sections]
         if len(sections[start]) < _RIBS_AT_LEAST:
             raise AnatomyError(
-                f"Only {len(sections[start])} ribs with lung behind them are seen {laterals[start]:.0f} mm to the {side} "
+                f"{len(sections[start]) or 'No'} rib(s) with lung behind them are seen {laterals[start]:.0f} mm to the {side} "
                 "of the spine; give the nerve course as points."
             )
     if not sections[start]:

@@ -65,7 +65,9 @@ def propose_ganglion_impar(anatomy: Anatomy, record: NerveRecord, side: str, lev
     if s[tip] - s[0] < _EDGE_MM:
         raise AnatomyError("The coccyx reaches the lower edge of the picture; give the nerve course as points.")
     slices = np.array(sorted(front))
-    smooth = ndimage.gaussian_filter1d(np.array([front[n] for n in slices]), 4.0 / spacing, mode="nearest")
+    # Between its segments the coccyx shows less than there is: what lies foremost near a slice counts.
+    foremost = ndimage.maximum_filter1d(np.array([front[n] for n in slices]), 2 * round(3.0 / spacing) + 1)
+    smooth = ndimage.gaussian_filter1d(foremost, 4.0 / spacing, mode="nearest")
     surface = np.column_stack([np.full(len(slices), middle), smooth, s[slices]])
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(surface, axis=0), axis=1))])
     above, half = constant("ganglion_impar_above_tip_mm"), 0.5 * constant("ganglion_impar_length_mm")

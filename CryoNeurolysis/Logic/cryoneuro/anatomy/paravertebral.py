@@ -39,7 +39,7 @@ def propose_paravertebral(anatomy: Anatomy, record: NerveRecord, side: str, leve
     }
     if not masks:
         raise AnatomyError(
-            f"The {record.name} needs vertebrae {wanted[0]} to {wanted[-1]} by number, and none of them is labeled in this "
+            f"{record.name}: vertebrae {wanted[0]} to {wanted[-1]} are needed by number, and none of them is labeled in this "
             "image; import a label map with numbered vertebrae, or give the course as points."
         )
     sign = -1.0 if side == "left" else 1.0

@@ -63,7 +63,7 @@ def with_vessel_names(geometry: VolumeGeometry, found: list[Structure]) -> list[
     if aorta is not None and not any(s.name == "superior_vena_cava" for s in found):
         upper = _tube(geometry, _above_heart(geometry, rest), _middle_of(geometry, aorta), _UPPER_CAVA)
         name("superior_vena_cava", "vessel", upper, "Contrast right of the ascending aorta")
-    below = _below_division(geometry, rest, aorta, cava)
+    below = _below_division(geometry, rest, aorta, cava, union_of(scratch, "lung"))
     for side in ("left", "right"):
         iliac, femoral = _of_limb(scratch, rest, below, canal, side)
         if "iliac_vessels" not in groups:
@@ -104,8 +104,8 @@ def _above_heart(geometry: VolumeGeometry, blood: Mask) -> Mask:
     return result
 
 
-def _below_division(geometry: VolumeGeometry, blood: Mask, aorta: Mask | None, cava: Mask) -> Mask:
-    """What goes on from the lower end of aorta or cava; empty where neither ends within the picture."""
+def _below_division(geometry: VolumeGeometry, blood: Mask, aorta: Mask | None, cava: Mask, lung: Mask | None) -> Mask:
+    """What goes on from the lower end of aorta or cava; empty where neither ends within the picture, far below the lungs."""
     result = np.zeros_like(blood)
     spacing = geometry.spacing_mm[0]
     reach = round(_JOINED_MM / spacing)
@@ -113,7 +113,7 @@ def _below_division(geometry: VolumeGeometry, blood: Mask, aorta: Mask | None, c
         if trunk is None or not trunk.any():
             continue
         low = int(np.flatnonzero(trunk.any(axis=(1, 2)))[0])
-        if low * spacing < _CUT_MM:
+        if low * spacing < _CUT_MM or (lung is not None and lung[: low + 1].any()):
             continue
         lower = blood.copy()
         lower[low + reach :] = False
