@@ -76,10 +76,10 @@ def find_body(ct: WorkingCt) -> Body:
     near = _fine(dilate(core, 1), step, shape)
     gas = _fine(cut, step, shape) & ct.measured_kji
     body = fill_axial_holes(touching((solid | gas) & near, _fine(core, step, shape)))
+    body &= ~_stuck_on(ct, body)
     # Folds of a cover that lie against the skin are thin.
     body &= dilate(opened(body, max(1, round(_FOLD_MM / spacing))), 1)
     body = _sealed_at_the_edge(body)
-    body &= ~_stuck_on(ct, body)
     # The room's air is one large part; small pockets at the picture's sides belong to what they lie in.
     air, sizes = components(~body & ct.measured_kji)
     body |= air > int((sizes * ct.geometry.voxel_volume_mm3 >= _POCKET_MM3).sum())
@@ -92,16 +92,18 @@ def find_body(ct: WorkingCt) -> Body:
 def _stuck_on(ct: WorkingCt, body: Mask) -> Mask:
     """Electrodes, leads and tubes on the skin: small, standing out from the trunk, and brighter than soft tissue."""
     spacing = ct.geometry.spacing_mm[0]
-    out = body & ~opened(body, round(_STANDS_OUT_MM / spacing))
-    labels, sizes = components(out)
-    found = np.zeros_like(body)
+    step = max(1, round(_COARSE_MM / spacing))
+    coarse, hu = body[::step, ::step, ::step], ct.array_kji[::step, ::step, ::step]
+    labels, sizes = components(coarse & ~opened(coarse, round(_STANDS_OUT_MM / (step * spacing))))
+    found = np.zeros_like(coarse)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None or not _STUCK_ML[0] <= sizes[number - 1] * ct.geometry.voxel_volume_mm3 / 1000.0 <= _STUCK_ML[1]:
+        milliliter = sizes[number - 1] * step**3 * ct.geometry.voxel_volume_mm3 / 1000.0
+        if box is None or not _STUCK_ML[0] <= milliliter <= _STUCK_ML[1]:
             continue
         part = labels[box] == number
-        if float((ct.array_kji[box][part] > _STUCK_HU).mean()) > _STUCK_SHARE:
+        if float((hu[box][part] > _STUCK_HU).mean()) > _STUCK_SHARE:
             found[box] |= part
-    return found
+    return _fine(found, step, body.shape)
 
 
 def _fine(coarse: Mask, step: int, shape: tuple[int, ...]) -> Mask:

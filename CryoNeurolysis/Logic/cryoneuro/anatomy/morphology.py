@@ -36,7 +36,29 @@ def dilate(mask: Mask, voxels: int) -> Mask:
     if voxels <= 0 or box is None:
         return mask
     result = np.zeros_like(mask)
-    result[box] = _mask(sitk.BinaryDilate(_image(mask[box]), [voxels] * 3, sitk.sitkBall))
+    if voxels == 1:
+        result[box] = _dilated_once(mask[box])
+    else:
+        result[box] = _mask(sitk.BinaryDilate(_image(mask[box]), [voxels] * 3, sitk.sitkBall))
+    return result
+
+
+def _dilated_once(mask: Mask) -> Mask:
+    """Dilation by the ball of one voxel, which is the union of the three squares of 3 x 3: much faster than in general."""
+    along = [_or_neighbors(mask, axis) for axis in (0, 1)]
+    result = _or_neighbors(along[0], 1)
+    result |= _or_neighbors(along[0], 2)
+    result |= _or_neighbors(along[1], 2)
+    return result
+
+
+def _or_neighbors(mask: Mask, axis: int) -> Mask:
+    """The mask and its two neighbors along an axis."""
+    result = mask.copy()
+    ahead, behind = ([slice(None)] * 3 for _ in range(2))
+    ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+    result[tuple(ahead)] |= mask[tuple(behind)]
+    result[tuple(behind)] |= mask[tuple(ahead)]
     return result
 
 
@@ -47,6 +69,9 @@ def erode(mask: Mask, voxels: int) -> Mask:
     if voxels <= 0 or box is None:
         return mask
     result = np.zeros_like(mask)
+    if voxels == 1:
+        result[box] = ~_dilated_once(~mask[box])
+        return result
     result[box] = _mask(sitk.BinaryErode(_image(mask[box]), [voxels] * 3, sitk.sitkBall, 0.0, 1.0, True))
     return result
 
@@ -62,6 +87,10 @@ def closed(mask: Mask, voxels: int) -> Mask:
     if voxels <= 0 or box is None:
         return mask
     result = mask.copy()
+    if voxels == 1:
+        wide = _dilated_once(np.pad(mask[box], 2))
+        result[box] |= ~_dilated_once(~wide)[2:-2, 2:-2, 2:-2]
+        return result
     result[box] |= _mask(sitk.BinaryMorphologicalClosing(_image(mask[box]), [voxels] * 3, sitk.sitkBall, 1.0, True))
     return result
 
