@@ -25,11 +25,11 @@ _MAIN_SHARE = 0.4
 _LUNG_RIM = 0.6
 _FREE_AIR_MM = 12.0
 _FREE_AIR_MM3 = 50_000.0
-_STANDS_OUT_MM = 9.0
-_STUCK_ML = (0.02, 10.0)
+_STANDS_OUT_MM = 20.0
+_STUCK_ML = 10.0
 _STUCK_HU = 200.0
-"""Plastic, gel and metal; a nose or a finger is for the most part soft."""
-_STUCK_SHARE = 0.4
+_BARE_SHARE = 0.3
+"""So much of an electrode meets the air; bone lies under skin."""
 _APART_HU = -700.0
 _APART_MM3 = 2000.0
 
@@ -94,16 +94,18 @@ def _stuck_on(ct: WorkingCt, body: Mask) -> Mask:
     spacing = ct.geometry.spacing_mm[0]
     step = max(1, round(_COARSE_MM / spacing))
     coarse, hu = body[::step, ::step, ::step], ct.array_kji[::step, ::step, ::step]
-    labels, sizes = components(coarse & ~opened(coarse, round(_STANDS_OUT_MM / (step * spacing))))
+    out = coarse & ~opened(coarse, round(_STANDS_OUT_MM / (step * spacing)))
+    bare = dilate(~coarse, 1)
+    labels, sizes = components(out & (hu > _STUCK_HU))
     found = np.zeros_like(coarse)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        milliliter = sizes[number - 1] * step**3 * ct.geometry.voxel_volume_mm3 / 1000.0
-        if box is None or not _STUCK_ML[0] <= milliliter <= _STUCK_ML[1]:
+        if box is None or sizes[number - 1] * step**3 * ct.geometry.voxel_volume_mm3 / 1000.0 > _STUCK_ML:
             continue
         part = labels[box] == number
-        if float((hu[box][part] > _STUCK_HU).mean()) > _STUCK_SHARE:
+        if float(bare[box][part].mean()) > _BARE_SHARE:
             found[box] |= part
-    return _fine(found, step, body.shape)
+    # Gel and cover round the metal.
+    return _fine(dilate(found, 1) & (out | ~coarse), step, body.shape)
 
 
 def _fine(coarse: Mask, step: int, shape: tuple[int, ...]) -> Mask:

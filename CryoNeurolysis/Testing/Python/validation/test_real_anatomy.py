@@ -75,9 +75,8 @@ def seen(shared: Path):
     return load
 
 
-@pytest.mark.parametrize(("name", "least"), [(CHEST, 0.98), (CTA, 0.95), (ABDOMEN, 0.94)])
+@pytest.mark.parametrize(("name", "least"), [(CHEST, 0.98), (CTA, 0.98), (ABDOMEN, 0.95)])
 def test_labeled_bone_lies_within_2_mm_of_ours(seen, name: str, least: float) -> None:
-    """The goal is 0.95; slices of 3 mm with a nail and a fatty sacrum reach 0.944."""
     case = seen(name)
     far = ndimage.distance_transform_edt(~case.group("bone")) * case.anatomy.geometry.spacing_mm[0]
     assert (far[case.of(*BONES)] <= 2.0).mean() > least
@@ -245,9 +244,46 @@ def test_the_canal_runs_through_the_whole_spine_in_view(seen, name: str) -> None
         assert (canal & cord).sum() > 0.9 * cord.sum()
     vertebrae = case.of("vertebrae_")
     if vertebrae.any():
-        assert (canal & vertebrae).sum() < 0.1 * canal.sum()
+        assert (canal & vertebrae).sum() < 0.02 * canal.sum()
         levels = np.flatnonzero(vertebrae.any(axis=(1, 2)))
         assert np.isin(levels, slices).mean() > 0.95
+
+
+def test_the_canal_turns_backward_into_the_sacrum(seen) -> None:
+    """The label of the sacrum holds its canal; straight down from L5 lies the body of S1."""
+    case = seen(ABDOMEN)
+    canal, sacrum = case.group("spinal_canal"), case.of("sacrum")
+    inside = canal & sacrum
+    assert inside.sum() * case.anatomy.geometry.voxel_volume_mm3 > 4000.0
+    # Where the label of S1 is not yet opened by the canal, ours lies in its rear half.
+    rows = {k: np.flatnonzero(sacrum[k].any(axis=1)) for k in np.flatnonzero(inside.any(axis=(1, 2)))}
+    behind = [np.nonzero(inside[k])[0].mean() < 0.5 * (v[0] + v[-1]) for k, v in rows.items()]
+    assert np.mean(behind) > 0.9
+
+
+@pytest.mark.parametrize("name", [CHEST, CTA, ABDOMEN, HEMIPELVIS])
+def test_skin_is_where_the_finest_ct_goes_from_air_to_tissue(seen, name: str) -> None:
+    """Neither pads nor electrodes are skin: 0.99 of it lies within 2 mm of tissue (-300 HU) with nothing else outside."""
+    case = seen(name)
+    geometry = case.ct.geometry
+    dense = case.ct.array_kji > -300
+    disk = ndimage.iterate_structure(
+        ndimage.generate_binary_structure(2, 1), max(1, round(6.0 / geometry.spacing_mm[0]))
+    )
+    body = np.zeros_like(dense)
+    for k in range(len(dense)):
+        parts, _ = ndimage.label(ndimage.binary_opening(dense[k], disk))
+        areas = np.bincount(parts.ravel())
+        areas[0] = 0
+        keep = np.isin(parts, np.flatnonzero(areas >= 0.1 * max(1, areas.max())))
+        near = dense[k] & ndimage.binary_dilation(keep, iterations=3)
+        body[k] = ndimage.binary_fill_holes(ndimage.binary_propagation(keep & near, mask=near))
+    on_grid = label_on_grid(body.astype(np.uint8), geometry, case.anatomy.geometry) > 0
+    wall = on_grid & ~ndimage.binary_erosion(on_grid)
+    far = ndimage.distance_transform_edt(~wall) * case.anatomy.geometry.spacing_mm[0]
+    points = skin_entries(case.anatomy).points_ras_mm
+    kji = np.rint(case.anatomy.geometry.ras_to_ijk(points)[:, ::-1]).astype(int)
+    assert (far[tuple(kji.T)] <= 2.0).mean() >= 0.99
 
 
 def test_landmark_points_of_the_hemipelvis(seen, shared: Path) -> None:

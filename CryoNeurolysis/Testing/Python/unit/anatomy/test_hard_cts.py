@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cryoneuro.anatomy import segment, skin_entries
+from cryoneuro.anatomy.landmarks import aorta_course, scratch_anatomy
 from cryoneuro.imaging import Phantom, label_on_grid, make_phantom
-from cryoneuro.model import Anatomy, AnatomyError, CtVolume, VolumeGeometry
+from cryoneuro.model import Anatomy, AnatomyError, CtVolume, Structure, StructureRole, VolumeGeometry
 from scipy import ndimage
 
 
@@ -226,6 +227,81 @@ def test_fluid_beside_a_lung_is_neither_lung_nor_muscle(phantom: Phantom) -> Non
     assert (found & wanted).sum() > 0.7 * wanted.sum()
     assert (found & wanted).sum() > 0.6 * found.sum()
     assert not (anatomy.structure("lung_right").mask_kji & ndimage.binary_erosion(wanted)).any()
+
+
+def test_the_marrow_of_a_long_bone_is_no_spinal_canal() -> None:
+    """A thigh: red marrow in a thick shaft that opens to one side near its end, as toward a trochanter."""
+    geometry = straight((70, 70, 80), [-79.0, -69.0, 0.0])
+    r, a, s = coordinates(geometry)
+    array = np.full(geometry.shape_kji, -1000, np.int16)
+    array[np.hypot(r, a) < 62.0] = 50
+    shaft = np.hypot(r, a) < 18.0
+    array[shaft] = 900
+    array[np.hypot(r, a) < 9.0] = 15
+    array[(s > 110.0) & (r > 0.0) & (np.abs(a) < 7.0) & shaft] = 15
+    noise = np.random.default_rng(3).normal(0, 8, array.shape)
+    anatomy = segment(CtVolume((array + noise).clip(-1024).astype(np.int16), geometry), grid_mm=2.0)
+    assert not anatomy.has_group("spinal_canal")
+
+
+def test_an_electrode_on_the_skin_is_no_skin(phantom: Phantom) -> None:
+    r, a, s = coordinates(phantom.ct.geometry)
+    array = phantom.ct.array_kji.copy()
+    stuck = (np.abs(r - 10.0) < 9.0) & (np.abs(s) < 9.0) & (a > 104.0) & (a < 114.0)
+    array[stuck] = 600
+    array[stuck & (np.abs(r - 10.0) < 3.0) & (np.abs(s) < 3.0)] = 3000
+    anatomy = segment(changed(phantom, array), grid_mm=2.0)
+    points = skin_entries(anatomy).points_ras_mm
+    front = points[(np.abs(points[:, 0] - 10.0) < 12.0) & (np.abs(points[:, 2]) < 12.0) & (points[:, 1] > 0)]
+    assert len(front) and front[:, 1].max() < 108.0
+
+
+def test_foam_under_a_thigh_is_no_lung() -> None:
+    """A wedge of foam between a side of the picture and the thigh, as bright as lung, with no bone near."""
+    geometry = straight((70, 80, 80), [-79.0, -79.0, 0.0])
+    r, a, _ = coordinates(geometry)
+    array = np.full(geometry.shape_kji, -1000, np.int16)
+    thigh = np.hypot(r, a) < 76.0
+    array[thigh] = 40
+    array[np.hypot(r, a) < 14.0] = 900
+    array[~thigh & (r < -40.0) & (a < -40.0)] = -720
+    noise = np.random.default_rng(4).normal(0, 10, array.shape)
+    anatomy = segment(CtVolume((array + noise).clip(-1024).astype(np.int16), geometry), grid_mm=2.0)
+    assert not anatomy.has_group("lung")
+
+
+@pytest.mark.parametrize("radius_mm, gap_mm, is_aorta", [(11.0, 5.0, True), (24.0, 16.0, False)])
+def test_a_heart_off_the_spine_is_no_aorta(radius_mm: float, gap_mm: float, is_aorta: bool) -> None:
+    geometry = straight((40, 100, 80), [-79.0, -79.0, 0.0])
+    r, a, _ = coordinates(geometry)
+    vertebra = (np.hypot(r, a - 0.0) < 20.0) | (np.hypot(r, a + 32.0) < 14.0)
+    canal = np.hypot(r, a + 28.0) < 8.0
+    blood = np.hypot(r + 6.0, a - (20.0 + gap_mm + radius_mm)) < radius_mm
+    masks = {
+        "body": np.hypot(r, a) < 78.0,
+        "bone": vertebra & ~canal,
+        "spinal_canal": canal,
+        "vessel_contrast": blood,
+    }
+    groups = {"body": StructureRole.BODY}
+    found = [
+        Structure(
+            name,
+            "vessel" if "vessel" in name else name,
+            groups.get(name, StructureRole.AVOID),
+            mask,
+            "computed",
+            "drawn",
+            "high",
+        )
+        for name, mask in masks.items()
+    ]
+    anatomy = scratch_anatomy(geometry, found)
+    if is_aorta:
+        assert len(aorta_course(anatomy).k) == 40
+    else:
+        with pytest.raises(AnatomyError, match="too far for the aorta"):
+            aorta_course(anatomy)
 
 
 def test_an_empty_ct_is_a_sentence() -> None:
