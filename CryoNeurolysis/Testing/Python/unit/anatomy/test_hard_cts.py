@@ -260,11 +260,10 @@ def test_foam_under_a_thigh_is_no_lung() -> None:
     """A wedge of foam between a side of the picture and the thigh, as bright as lung, with no bone near."""
     geometry = straight((70, 80, 80), [-79.0, -79.0, 0.0])
     r, a, _ = coordinates(geometry)
-    array = np.full(geometry.shape_kji, -1000, np.int16)
-    thigh = np.hypot(r, a) < 76.0
-    array[thigh] = 40
+    array = np.full(geometry.shape_kji, 40, np.int16)
+    array[a > 65.0] = -1000
     array[np.hypot(r, a) < 14.0] = 900
-    array[~thigh & (r < -40.0) & (a < -40.0)] = -720
+    array[(np.hypot(r, a) > 95.0) & (r < 0.0) & (a < 0.0)] = -720
     noise = np.random.default_rng(4).normal(0, 10, array.shape)
     anatomy = segment(CtVolume((array + noise).clip(-1024).astype(np.int16), geometry), grid_mm=2.0)
     assert not anatomy.has_group("lung")
