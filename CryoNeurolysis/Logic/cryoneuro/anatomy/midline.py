@@ -20,6 +20,10 @@ _AHEAD_OF_CANAL_MM = 35.0
 _EDGE_MM = 8.0
 _GAP_MM = 12.0
 _LEAST_BELOW_CANAL_MM = 55.0
+_LEAST_BELOW_SACRAL_MM = 25.0
+_LEAN_OVER_MM = 24.0
+_LEANING = 0.4
+"""Backward by downward; in front of lumbar bodies the canal leans less."""
 _LEAST_BODY_MM = 15.0
 _COARSEST_MM = 2.5
 _ALA_MM = (28.0, 40.0)
@@ -44,7 +48,7 @@ def propose_ganglion_impar(anatomy: Anatomy, record: NerveRecord, side: str, lev
     strip = _strip(anatomy, middle)
     s = axis_mm(geometry, 2)
     a = axis_mm(geometry, 1)
-    start, start_a = _canal_end(anatomy)
+    start, start_a, least_mm = _canal_end(anatomy)
     front: dict[int, float] = {}
     near = start_a
     missing = 0
@@ -59,7 +63,7 @@ def propose_ganglion_impar(anatomy: Anatomy, record: NerveRecord, side: str, lev
             continue
         missing = 0
         front[k], near = float(rows.max()), float(rows.mean())
-    if not front or s[start] - s[min(front)] < _LEAST_BELOW_CANAL_MM:
+    if not front or s[start] - s[min(front)] < least_mm:
         raise AnatomyError("Sacrum and coccyx below the spinal canal are not in view; give the nerve course as points.")
     tip = min(front)
     if s[tip] - s[0] < _EDGE_MM:
@@ -139,11 +143,15 @@ def _strip(anatomy: Anatomy, middle_r: float) -> Mask:
     return strip
 
 
-def _canal_end(anatomy: Anatomy) -> tuple[int, float]:
-    """Lowest slice of the canal, and its A there; from there the sacrum is followed down."""
+def _canal_end(anatomy: Anatomy) -> tuple[int, float, float]:
+    """Lowest slice of the canal, its A there, and how far below it bone must go on for the coccyx to be in view."""
     centers = canal_centers_ra_mm(anatomy)
-    k = int(np.flatnonzero(np.isfinite(centers[:, 0]))[0])
-    return k, float(centers[k, 1])
+    known = np.flatnonzero(np.isfinite(centers[:, 0]))
+    k = int(known[0])
+    above = int(known[min(len(known) - 1, round(_LEAN_OVER_MM / anatomy.geometry.spacing_mm[2]))])
+    lean = (centers[above, 1] - centers[k, 1]) / max(1e-6, (above - k) * anatomy.geometry.spacing_mm[2])
+    # Where the canal already runs backward it has been followed into the sacrum, and less of it is left.
+    return k, float(centers[k, 1]), _LEAST_BELOW_SACRAL_MM if lean > _LEANING else _LEAST_BELOW_CANAL_MM
 
 
 def _l5(anatomy: Anatomy) -> Mask | None:

@@ -443,6 +443,15 @@ def test_lateral_femoral_cutaneous_starts_at_the_iliac_spine(seen, side: str) ->
         assert points[-1, 2] < points[0, 2] - 20.0
 
 
+def test_the_coccyx_of_the_hemipelvis_is_found_below_the_sacral_canal(seen) -> None:
+    """The canal is followed to S3 there, so little of the sacrum is left below it."""
+    case = seen(HEMIPELVIS)
+    impar = points_of(propose_nerve(case.anatomy, "ganglion_impar"))
+    bone = case.group("bone")
+    assert inside(case, impar, bone) == 0 and gap_mm(case, impar, bone).max() < 10.0
+    assert np.abs(impar[:, 0]).max() < 10.0 and -110.0 < impar[:, 1].mean() < -95.0
+
+
 def test_plexuses_in_front_of_the_sacrum(seen) -> None:
     case = seen(ABDOMEN)
     sacrum = case.of("sacrum")
