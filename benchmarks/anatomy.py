@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from cryoneuro.anatomy import grow_structure, nerve_from_points, segment, skin_entries
+from cryoneuro.anatomy import grow_structure, nerve_from_points, segment
 from cryoneuro.imaging import from_sitk, label_on_grid, read_ct, read_label_map, to_sitk
 from cryoneuro.model import Anatomy, CtVolume
 from scipy import ndimage
 
-SHARED = Path(os.environ.get("CRYONEURO_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "CryoNeurolysis" / "Testing" / "Python" / "validation"))
+SHARED = Path(os.environ.get("CRYONEURO_SHARED", REPOSITORY.parent / "shared"))
 CASES = ("thorabd-arterial-lidc", "thorax-cta-dissection-ts", "abdpelvis-native-ts", "hemipelvis-native-sts007")
 BONES = ("rib", "vert", "sacrum", "hip", "femur", "scapula", "sternum", "clavicula", "humerus", "skull")
 NOT_BONE = ("aorta", "iliac_", "inferior_vena", "superior_vena", "portal", "heart", "pulmonary", "kidney", "colon")
@@ -59,37 +61,9 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2.0 * (a & b).sum() / max(1, a.sum() + b.sum()))
 
 
-def surface_within(case: Labeled, limit_mm: float) -> float:
-    """Share of what is offered as skin that lies within limit_mm of where the finest CT goes from air to tissue.
-
-    The reference is made without the program's own steps: threshold -300 HU in the CT's own voxels, large parts after an
-    opening in each slice, holes filled.
-    """
-    geometry = case.ct.geometry
-    dense = case.ct.array_kji > -300
-    disk = ndimage.iterate_structure(
-        ndimage.generate_binary_structure(2, 1), max(1, round(6.0 / geometry.spacing_mm[0]))
-    )
-    body = np.zeros_like(dense)
-    for k in range(len(dense)):
-        parts, count = ndimage.label(ndimage.binary_opening(dense[k], disk))
-        if count:
-            areas = np.bincount(parts.ravel())
-            areas[0] = 0
-            # Lungs that the picture cuts part the chest wall from the rest.
-            keep = np.isin(parts, np.flatnonzero(areas >= 0.1 * areas.max()))
-            body[k] = ndimage.binary_fill_holes(
-                ndimage.binary_propagation(keep, mask=dense[k] & ndimage.binary_dilation(keep, iterations=3))
-            )
-    on_grid = label_on_grid(body.astype(np.uint8), geometry, case.anatomy.geometry) > 0
-    skin = skin_entries(case.anatomy).points_ras_mm
-    wall = on_grid & ~ndimage.binary_erosion(on_grid)
-    far = ndimage.distance_transform_edt(~wall) * case.anatomy.geometry.spacing_mm[0]
-    kji = np.rint(case.anatomy.geometry.ras_to_ijk(skin)[:, ::-1]).astype(int)
-    return float((far[tuple(kji.T)] <= limit_mm).mean())
-
-
 def agreement(case: Labeled) -> None:
+    from test_real_anatomy import skin_within
+
     spacing = case.anatomy.geometry.spacing_mm[0]
     print(f"\n{case.name}: {case.anatomy.geometry.shape_kji} voxels of {spacing:g} mm, {case.seconds:.1f} s")
     bone = case.group("bone")
@@ -127,7 +101,7 @@ def agreement(case: Labeled) -> None:
             rows.append(("labeled aorta inside aorta or vessels", float(share), ""))
         else:
             rows.append(("vessels on a native CT", 0.0, "none"))
-    rows.append(("skin within 2 mm of the air boundary", surface_within(case, 2.0), "at least 0.99"))
+    rows.append(("skin within 2 mm of the air boundary", skin_within(case.ct, case.anatomy, 2.0), "at least 0.99"))
     for what, value, wanted in rows:
         print(f"  {what:44s} {value:8.3f}   {wanted}")
 

@@ -76,7 +76,7 @@ def find_body(ct: WorkingCt) -> Body:
     near = _fine(dilate(core, 1), step, shape)
     gas = _fine(cut, step, shape) & ct.measured_kji
     body = fill_axial_holes(touching((solid | gas) & near, _fine(core, step, shape)))
-    body &= ~_stuck_on(ct, body)
+    body &= ~_stuck_on(ct, step, body)
     # Folds of a cover that lie against the skin are thin.
     body &= dilate(opened(body, max(1, round(_FOLD_MM / spacing))), 1)
     body = _sealed_at_the_edge(body)
@@ -89,12 +89,10 @@ def find_body(ct: WorkingCt) -> Body:
     return Body(body & ~arms, apart & ~arms, arms)
 
 
-def _stuck_on(ct: WorkingCt, body: Mask) -> Mask:
+def _stuck_on(ct: WorkingCt, step: int, body: Mask) -> Mask:
     """Electrodes, leads and tubes on the skin: small, standing out from the trunk, and brighter than soft tissue."""
-    spacing = ct.geometry.spacing_mm[0]
-    step = max(1, round(_COARSE_MM / spacing))
     coarse, hu = body[::step, ::step, ::step], ct.array_kji[::step, ::step, ::step]
-    out = coarse & ~opened(coarse, round(_STANDS_OUT_MM / (step * spacing)))
+    out = coarse & ~opened(coarse, round(_STANDS_OUT_MM / (step * ct.geometry.spacing_mm[0])))
     bare = dilate(~coarse, 1)
     labels, sizes = components(out & (hu > _STUCK_HU))
     found = np.zeros_like(coarse)

@@ -105,10 +105,10 @@ def find_canal(ct: WorkingCt, bone_kji: Mask, body_kji: Mask) -> Canal | None:
     chain = best_chain(places[:, 0], across_mm, worth, spacing, _BRIDGE_MM, _SLOPE)
     if len(chain) < 3 or fronted[chain].mean() < _BODY_SHARE:
         return None
-    if not _is_spine(averaged, bone_kji, places[chain], spacing):
-        return None
     # Only in the sacrum does the canal hold mostly fat; the marrow of a long bone does all along.
     if (averaged[tuple(places[chain].T)] > _FAT_HU).mean() < _NOT_FAT_SHARE:
+        return None
+    if not _is_spine(averaged, bone_kji, places[chain], spacing):
         return None
     slices, first = np.unique(places[chain, 0], return_index=True)
     if (slices[-1] - slices[0]) * spacing < _SHORTEST_MM:

@@ -114,9 +114,9 @@ def aorta_course(anatomy: Anatomy) -> TubeCourse:
     course = tube_course(anatomy.geometry, vessel, canal_centers_ra_mm(anatomy), _AORTA)
     if course is None:
         raise AnatomyError("The aorta could not be followed in front of the spine; give the nerve course as points.")
-    gap_mm = None if imported is not None else _off_spine_mm(anatomy, course)
     wide = float(np.median(course.radius_mm)) > _USUAL_RADIUS_MM
-    if gap_mm is not None and gap_mm > _AORTA_OFF_SPINE_MM and wide:
+    gap_mm = _off_spine_mm(anatomy, course) if imported is None and wide else None
+    if gap_mm is not None and gap_mm > _AORTA_OFF_SPINE_MM:
         raise AnatomyError(
             f"The contrast that was followed lies {gap_mm:.0f} mm in front of the spine, too far for the aorta; it may be the "
             "heart. Give the nerve course as points, or import a label map with the aorta."

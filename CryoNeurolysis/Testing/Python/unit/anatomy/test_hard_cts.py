@@ -256,14 +256,15 @@ def test_an_electrode_on_the_skin_is_no_skin(phantom: Phantom) -> None:
     assert len(front) and front[:, 1].max() < 108.0
 
 
-def test_foam_under_a_thigh_is_no_lung() -> None:
+@pytest.mark.parametrize("radius_mm", [95.0, 103.0], ids=["large", "a pocket"])
+def test_foam_under_a_thigh_is_no_lung(radius_mm: float) -> None:
     """A wedge of foam between a side of the picture and the thigh, as bright as lung, with no bone near."""
     geometry = straight((70, 80, 80), [-79.0, -79.0, 0.0])
     r, a, _ = coordinates(geometry)
     array = np.full(geometry.shape_kji, 40, np.int16)
     array[a > 65.0] = -1000
     array[np.hypot(r, a) < 14.0] = 900
-    array[(np.hypot(r, a) > 95.0) & (r < 0.0) & (a < 0.0)] = -720
+    array[(np.hypot(r, a) > radius_mm) & (r < 0.0) & (a < 0.0)] = -720
     noise = np.random.default_rng(4).normal(0, 10, array.shape)
     anatomy = segment(CtVolume((array + noise).clip(-1024).astype(np.int16), geometry), grid_mm=2.0)
     assert not anatomy.has_group("lung")

@@ -16,17 +16,18 @@ def as_mask(image: sitk.Image) -> np.ndarray:
     return sitk.GetArrayFromImage(image).astype(bool)
 
 
+@pytest.mark.parametrize("voxels", [1, 2, 3])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.97])
 @pytest.mark.parametrize("shape", [(9, 11, 13), (2, 7, 5), (1, 6, 4)])
-def test_the_ball_of_one_voxel_is_the_one_of_simpleitk(share: float, shape: tuple[int, int, int]) -> None:
+def test_balls_are_those_of_simpleitk(share: float, shape: tuple[int, int, int], voxels: int) -> None:
     mask = np.random.default_rng(7).random(shape) < share
-    ball = [1, 1, 1], sitk.sitkBall
-    assert np.array_equal(dilate(mask, 1), as_mask(sitk.BinaryDilate(itk(mask), *ball)))
+    ball = [voxels] * 3, sitk.sitkBall
+    assert np.array_equal(dilate(mask, voxels), as_mask(sitk.BinaryDilate(itk(mask), *ball)))
     eroded = as_mask(sitk.BinaryErode(itk(mask), *ball, 0.0, 1.0, True))
-    assert np.array_equal(erode(mask, 1), eroded)
-    assert np.array_equal(opened(mask, 1), as_mask(sitk.BinaryDilate(itk(eroded), *ball)) & mask)
+    assert np.array_equal(erode(mask, voxels), eroded)
+    assert np.array_equal(opened(mask, voxels), as_mask(sitk.BinaryDilate(itk(eroded), *ball)) & mask)
     safe = as_mask(sitk.BinaryMorphologicalClosing(itk(mask), *ball, 1.0, True))
-    assert np.array_equal(closed(mask, 1), safe | mask)
+    assert np.array_equal(closed(mask, voxels), safe | mask)
 
 
 def test_an_empty_mask_stays_empty() -> None:
