@@ -2,7 +2,8 @@
 
 Two rates: tissue that is frozen through conducts up to ten times faster than unfrozen tissue, so the rows that hold
 it (and the voxels linked to a probe) take several small steps inside each step of the rest, and hand over the mean of
-what they were. Everything runs on one thread, so a result never depends on how many there are; several runs go side
+what they were, so that both sides of a face book the same heat. Faces and links conduct by the temperatures at the
+beginning of a large step. Everything runs on one thread, so a result never depends on how many there are; several runs go side
 by side because the interpreter's lock is released.
 """
 
@@ -48,11 +49,63 @@ def _driver(function: Any) -> Any:
 
 
 @_kernel
-def _fast_rows(
-    nk, nj, lo, hi, linked, l_lo, l_hi, sj, sk, dt, H, T0, G0, T1, G1, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga
-):  # fmt: skip
-    """One small step of the blocks of frozen rows that no probe touches."""
-    one, half, two, zero = F(1.0), F(0.5), F(2.0), F(0.0)
+def _conductance_row(start, n, s, T, tl, w, u, e, d, c):
+    """What the faces between n voxels and their neighbors s farther on conduct at their temperatures (conductance.py)."""
+    half, two, zero, small = F(0.5), F(2.0), F(0.0), F(0.05)
+    for i in range(n):
+        p = start + i
+        q = p + s
+        one, other = T[p], T[q]
+        middle = half * (one + other)
+        away = max(half * abs(one - other), small)
+        span = half * (w[p] + w[q])
+        low = half * (tl[p] + tl[q]) - middle + away
+        high = low - two * away
+        low_mush, high_mush = min(max(low, zero), span), min(max(high, zero), span)
+        low_deep, high_deep = max(low - span, zero), max(high - span, zero)
+        share = half * (low_mush * low_mush - high_mush * high_mush) / span + (low_deep - high_deep)
+        depth = half * (low_deep * low_deep - high_deep * high_deep)
+        c[p] = u[p] + (e[p] * share + d[p] * depth) / (two * away)
+
+
+@_driver
+def _conductances(nk, nj, ni, lo, hi, sj, sk, T, tl, w, ux, uy, uz, ex, ey, ez, dx, dy, dz, cx, cy, cz):
+    """Every face of the voxels [lo, hi) of each row."""
+    one = U(1)
+    for k in range(nk):
+        for j in range(nj):
+            a, b = lo[k, j], hi[k, j]
+            if a >= b:
+                continue
+            row = U(k + 1) * sk + U(j + 1) * sj
+            start, n = row + U(a), U(b - a)
+            _conductance_row(start - one, n + one, one, T, tl, w, ux, ex, dx, cx)
+            _conductance_row(start, n, sj, T, tl, w, uy, ey, dy, cy)
+            _conductance_row(start, n, sk, T, tl, w, uz, ez, dz, cz)
+            if j == 0 or lo[k, j - 1] > a or hi[k, j - 1] < b:
+                _conductance_row(start - sj, n, sj, T, tl, w, uy, ey, dy, cy)
+            if k == 0 or lo[k - 1, j] > a or hi[k - 1, j] < b:
+                _conductance_row(start - sk, n, sk, T, tl, w, uz, ez, dz, cz)
+
+
+@_kernel
+def _fastest_row(start, n, sj, sk, T, cx, cy, cz, iu, if_, tl, w, ga):
+    """Largest rate at which a voxel of a row that may freeze through follows its neighbors, 1/s."""
+    one, zero = F(1.0), F(0.0)
+    most = zero
+    for i in range(n):
+        p = start + i
+        total = cx[p] + cx[p - ONE] + cy[p] + cy[p - sj] + cz[p] + cz[p - sk]
+        # A little colder than it is, for it may become so within the step.
+        depth = max(tl[p] - w[p] - T[p] + F(10.0), zero)
+        most = max(most, total * max(iu[p], if_[p] / max(one - ga[p] * depth, F(0.1))))
+    return most
+
+
+@_kernel
+def _fast_rows(nk, nj, lo, hi, linked, l_lo, l_hi, sj, sk, dt, H, T0, T1, A, cx, cy, cz, iu, im, if_, M, tl, ga):
+    """One small step of the blocks of frozen rows that no probe touches; A sums up what they were."""
+    one, two, zero = F(1.0), F(2.0), F(0.0)
     for k in range(nk):
         for j in range(nj):
             a, b = lo[k, j], hi[k, j]
@@ -67,65 +120,26 @@ def _fast_rows(
                     continue
                 for i in range(WIDE):
                     p = block + i
-                    t, g = T0[p], G0[p]
-                    r = ax[p] * (T0[p + ONE] - t) + bx[p] * (G0[p + ONE] - g)
-                    r += ax[p - ONE] * (T0[p - ONE] - t) + bx[p - ONE] * (G0[p - ONE] - g)
-                    r += ay[p] * (T0[p + sj] - t) + by[p] * (G0[p + sj] - g)
-                    r += ay[p - sj] * (T0[p - sj] - t) + by[p - sj] * (G0[p - sj] - g)
-                    r += az[p] * (T0[p + sk] - t) + bz[p] * (G0[p + sk] - g)
-                    r += az[p - sk] * (T0[p - sk] - t) + bz[p - sk] * (G0[p - sk] - g)
+                    t = T0[p]
+                    r = cx[p] * (T0[p + ONE] - t) + cx[p - ONE] * (T0[p - ONE] - t)
+                    r += cy[p] * (T0[p + sj] - t) + cy[p - sj] * (T0[p - sj] - t)
+                    r += cz[p] * (T0[p + sk] - t) + cz[p - sk] * (T0[p - sk] - t)
+                    A[p] += t
                     h = H[p] + dt * r
                     H[p] = h
-                    m, cm = M[p], im[p]
-                    mush = min(max(h, -m), zero) * cm
+                    m = M[p]
                     x = max(-m - h, zero) * if_[p]
-                    d = two * x / (one + np.sqrt(one - two * ga[p] * x))
-                    T1[p] = tl[p] + max(h, zero) * iu[p] + mush - d
-                    G1[p] = -(mush * mush * half) / (m * cm) - d * (one + half * be[p] * d)
+                    d = two * x / (one + np.sqrt(max(one - two * ga[p] * x, F(0.01))))
+                    T1[p] = tl[p] + max(h, zero) * iu[p] + min(max(h, -m), zero) * im[p] - d
 
 
 @_kernel
 def _linked_rows(
-    nk,
-    nj,
-    lo,
-    hi,
-    linked,
-    l_lo,
-    l_hi,
-    sj,
-    sk,
-    dt,
-    H,
-    T0,
-    G0,
-    T1,
-    G1,
-    ax,
-    ay,
-    az,
-    bx,
-    by,
-    bz,
-    iu,
-    im,
-    if_,
-    M,
-    tl,
-    be,
-    ga,
-    Lu,
-    Le,
-    Du,
-    De,
-    Hp,
-    Tp,
-    body,
-    floor,
-):
+    nk, nj, lo, hi, linked, l_lo, l_hi, sj, sk, dt, H, T0, T1, A, cx, cy, cz, iu, im, if_, M, tl, ga, L, Tp, Hp, Q, body
+):  # fmt: skip
     """The same where a probe is near: its link is taken point-implicitly, with the heat capacity up to the probe's
-    temperature, so that no step can overshoot it."""
-    one, half, two, zero = F(1.0), F(0.5), F(2.0), F(0.0)
+    temperature, so that no step can overshoot it. Q sums up what the probe took, J/m3."""
+    one, two, zero = F(1.0), F(2.0), F(0.0)
     for k in range(nk):
         for j in range(nj):
             a, b = lo[k, j], hi[k, j]
@@ -139,35 +153,26 @@ def _linked_rows(
                     continue
                 for i in range(WIDE):
                     p = block + i
-                    t, g = T0[p], G0[p]
-                    r = ax[p] * (T0[p + ONE] - t) + bx[p] * (G0[p + ONE] - g)
-                    r += ax[p - ONE] * (T0[p - ONE] - t) + bx[p - ONE] * (G0[p - ONE] - g)
-                    r += ay[p] * (T0[p + sj] - t) + by[p] * (G0[p + sj] - g)
-                    r += ay[p - sj] * (T0[p - sj] - t) + by[p - sj] * (G0[p - sj] - g)
-                    r += az[p] * (T0[p + sk] - t) + bz[p] * (G0[p + sk] - g)
-                    r += az[p - sk] * (T0[p - sk] - t) + bz[p - sk] * (G0[p - sk] - g)
+                    t = T0[p]
+                    r = cx[p] * (T0[p + ONE] - t) + cx[p - ONE] * (T0[p - ONE] - t)
+                    r += cy[p] * (T0[p + sj] - t) + cy[p - sj] * (T0[p - sj] - t)
+                    r += cz[p] * (T0[p + sk] - t) + cz[p - sk] * (T0[p - sk] - t)
+                    A[p] += t
                     gap = Tp[p] - t
-                    pull = Du[p] - Lu[p] * t + De[p] - Le[p] * g
                     # Links that give heat back belong to a field that is cold already; before it is they wait.
-                    ready = min(max((body - t) / max(F(0.1) * (body - Tp[p]), F(1.0)), zero), one)
-                    pull = pull * ready if Lu[p] < zero else pull
-                    near = abs(gap) > F(0.01)
-                    strength = max(pull / (gap if near else one), zero) if near else max(Lu[p] + Le[p], zero)
-                    h = H[p]
-                    heat = Hp[p] - h
-                    wide = abs(heat) > F(1e3)
+                    ready = min(max((body - t) / max(F(0.1) * (body - Tp[p]), one), zero), one)
+                    strength = L[p] * ready if L[p] < zero else L[p]
+                    before = H[p]
+                    heat = Hp[p] - before
+                    wide = abs(gap) > F(0.01) and abs(heat) > F(1e3)
                     inverse = gap / heat if wide else if_[p]
-                    h += dt * (r + pull) / (one + dt * strength * inverse)
-                    m, cm = M[p], im[p]
+                    h = before + dt * (r + strength * gap) / (one + dt * max(strength, zero) * inverse)
+                    Q[p] += dt * r - (h - before)
+                    H[p] = h
+                    m = M[p]
                     x = max(-m - h, zero) * if_[p]
                     d = two * x / (one + np.sqrt(max(one - two * ga[p] * x, F(0.01))))
-                    # Nothing gets colder than the coldest probe has been.
-                    bounded = min(d, max(tl[p] - m * cm - floor, zero))
-                    h = -m - bounded * (one - half * ga[p] * bounded) / if_[p] if d > bounded else h
-                    H[p] = h
-                    mush = min(max(h, -m), zero) * cm
-                    T1[p] = tl[p] + max(h, zero) * iu[p] + mush - bounded
-                    G1[p] = -(mush * mush * half) / (m * cm) - bounded * (one + half * be[p] * bounded)
+                    T1[p] = tl[p] + max(h, zero) * iu[p] + min(max(h, -m), zero) * im[p] - d
 
 
 @_kernel
@@ -193,73 +198,32 @@ def _sources(nk, nj, lo, hi, sj, sk, dt, H, T, W, P, E, S, iu, tl):
 
 
 @_kernel
-def _slow_row(
-    start,
-    n,
-    skip_from,
-    skip_to,
-    sj,
-    sk,
-    dt,
-    H,
-    T0,
-    G0,
-    T1,
-    G1,
-    ax,
-    ay,
-    az,
-    bx,
-    by,
-    bz,
-    iu,
-    im,
-    if_,
-    M,
-    tl,
-    be,
-    ga,
-    W,
-    P,
-    E,
-    S,
-):
+def _slow_row(start, n, skip_from, skip_to, sj, sk, dt, H, T0, T1, cx, cy, cz, iu, im, if_, M, tl, ga, W, P, E, S):
     """One large step of a row that may be freezing; what lies between the two indices is stepped fast and left alone."""
-    one, half, two, zero = F(1.0), F(0.5), F(2.0), F(0.0)
+    one, two, zero = F(1.0), F(2.0), F(0.0)
     for c in range(n // WIDE):
         block = start + c * WIDE
         if block >= skip_from and block + WIDE <= skip_to:
             continue
         for i in range(WIDE):
             p = block + i
-            t, g = T0[p], G0[p]
-            r = ax[p] * (T0[p + ONE] - t) + bx[p] * (G0[p + ONE] - g)
-            r += ax[p - ONE] * (T0[p - ONE] - t) + bx[p - ONE] * (G0[p - ONE] - g)
-            r += ay[p] * (T0[p + sj] - t) + by[p] * (G0[p + sj] - g)
-            r += ay[p - sj] * (T0[p - sj] - t) + by[p - sj] * (G0[p - sj] - g)
-            r += az[p] * (T0[p + sk] - t) + bz[p] * (G0[p + sk] - g)
-            r += az[p - sk] * (T0[p - sk] - t) + bz[p - sk] * (G0[p - sk] - g)
+            t = T0[p]
+            r = cx[p] * (T0[p + ONE] - t) + cx[p - ONE] * (T0[p - ONE] - t)
+            r += cy[p] * (T0[p + sj] - t) + cy[p - sj] * (T0[p - sj] - t)
+            r += cz[p] * (T0[p + sk] - t) + cz[p - sk] * (T0[p - sk] - t)
             warm = t >= tl[p]
             flow = W[p] if warm else zero
             made = P[p] if warm else zero
             e = E[p]
-            r += made - flow * t + S[p] - e * t
             before = H[p]
-            h = before + dt * r / (one + dt * (flow + e) * iu[p])
-            m, cm = M[p], im[p]
+            # Blood and exchange act after conduction, on their own, so that both sides of a face book the same heat.
+            h = before + dt * r
+            h += dt * (made - flow * t + S[p] - e * t) / (one + dt * (flow + e) * iu[p])
+            m = M[p]
             x = max(-m - h, zero) * if_[p]
             d = two * x / (one + np.sqrt(max(one - two * ga[p] * x, F(0.01))))
-            # What freezes through within a large step gets no colder than the coldest beside it.
-            low = min(
-                min(min(T0[p + ONE], T0[p - ONE]), min(T0[p + sj], T0[p - sj])), min(min(T0[p + sk], T0[p - sk]), t)
-            )
-            most = max(tl[p] - m * cm - low, zero)
-            bounded = min(d, most)
-            h = -m - bounded * (one - half * ga[p] * bounded) / if_[p] if d > bounded else h
             H[p] = before if p >= skip_from and p < skip_to else h
-            mush = min(max(h, -m), zero) * cm
-            T1[p] = tl[p] + max(h, zero) * iu[p] + mush - bounded
-            G1[p] = -(mush * mush * half) / (m * cm) - bounded * (one + half * be[p] * bounded)
+            T1[p] = tl[p] + max(h, zero) * iu[p] + min(max(h, -m), zero) * im[p] - d
 
 
 @_kernel
@@ -292,12 +256,14 @@ def _wake_row(start, n, H, T, iu, tl):
 
 
 @_kernel
-def _rest_row(start, n, W, P, E, S, loss, supply):
-    """What an unfrozen row loses and gains, now that it is left to temperature alone."""
+def _rest_row(start, n, sj, sk, W, P, E, S, loss, supply, ux, uy, uz, cx, cy, cz):
+    """What an unfrozen row loses and gains, now that it is left to temperature alone, and conducts."""
     for i in range(n):
         p = start + i
         loss[p] = W[p] + E[p]
         supply[p] = P[p] + S[p]
+        cx[p], cy[p], cz[p] = ux[p], uy[p], uz[p]
+        cx[p - ONE], cy[p - sj], cz[p - sk] = ux[p - ONE], uy[p - sj], uz[p - sk]
 
 
 @_kernel
@@ -343,11 +309,22 @@ def _far_cells(nk, nj, ni, sj, sk, dt, T, T1, ax, ay, az, ic, loss, supply, infl
 
 
 @_driver
-def _integral(t, tl, span, be):
-    above = t - tl
-    mush = min(max(above, -span), F(0.0))
-    d = max(-span - above, F(0.0))
-    return F(-0.5) * mush * mush / span - d * (F(1.0) + F(0.5) * be * d)
+def _integrals(t, tl, w):
+    """Integral of the frozen share and of the depth below the solidus, from a temperature up to the liquidus."""
+    below = tl - t
+    mush = min(max(below, F(0.0)), w)
+    deep = max(below - w, F(0.0))
+    return F(0.5) * mush * mush / w + deep, F(0.5) * deep * deep
+
+
+@_driver
+def _link_conductance(s, t, tl, w, u, e, d):
+    """A link between a surface and a voxel at their temperatures (conductance.py)."""
+    middle = F(0.5) * (s + t)
+    away = max(F(0.5) * abs(s - t), F(0.05))
+    low, low_deep = _integrals(middle - away, tl, w)
+    high, high_deep = _integrals(middle + away, tl, w)
+    return u + (e * (low - high) + d * (low_deep - high_deep)) / (F(2.0) * away)
 
 
 @_driver
@@ -358,57 +335,92 @@ def _enthalpy(t, tl, span, iu, im, if_, ga):
 
 
 @_driver
-def _taken(surface, first, last, index, u, e, tells, T, G, M, im, tl, be):
+def _taken(s, first, last, index, u, e, d, tells, T, tl, w):
     """Heat that one probe takes at a surface temperature through its telling voxels, W/m3 summed over them."""
     total = 0.0
     for n in range(first, last):
-        p = index[n]
-        g = _integral(surface, tl[p], M[p] * im[p], be[p])
-        total += tells[n] * (u[n] * (T[p] - surface) + e[n] * (G[p] - g))
+        if tells[n] > F(0.0):
+            p = index[n]
+            total += tells[n] * _link_conductance(s, T[p], tl[p], w[p], u[n], e[n], d[n]) * (T[p] - s)
     return total
 
 
 @_driver
-def _drive(surfaces, power, starts, index, u, e, tells, T, G, H, M, iu, im, if_, tl, be, ga, Lu, Le, Du, De, Hp, Tp):
-    """Set what the links pull towards. A probe that cannot take as much heat as its temperature asks stays warmer."""
+def _drive(surfaces, allowed, told, starts, index, u, e, d, tells, T, iu, im, if_, tl, w, ga, L, Tp, Hp, share):
+    """Set what the links pull towards. A probe that may not take as much heat as its temperature asks stays warmer.
+
+    allowed: most that each probe may take through its telling voxels, W/m3 summed over them; told: what it will take.
+    share: (N,) part of a voxel's pull that is the probe's.
+    """
     for n in range(len(index)):
-        p = index[n]
-        Lu[p] = Le[p] = Du[p] = De[p] = F(0.0)
+        L[index[n]] = Tp[index[n]] = F(0.0)
     for q in range(len(surfaces)):
         s = surfaces[q]
+        first, last = starts[q], starts[q + 1]
+        told[q] = 0.0
         if np.isnan(s):
+            for n in range(first, last):
+                share[n] = F(0.0)
             continue
-        if _taken(s, starts[q], starts[q + 1], index, u, e, tells, T, G, M, im, tl, be) > power[q]:
-            low, high = s, F(s)
-            for n in range(starts[q], starts[q + 1]):
-                high = max(high, T[index[n]])
-            for _ in range(24):
-                middle = F(0.5) * (low + high)
-                if _taken(middle, starts[q], starts[q + 1], index, u, e, tells, T, G, M, im, tl, be) > power[q]:
-                    low = middle
-                else:
-                    high = middle
-            s = high
+        if allowed[q] < np.inf:
+            told[q] = _taken(s, first, last, index, u, e, d, tells, T, tl, w)
+            if told[q] > allowed[q]:
+                low, high = s, F(s)
+                for n in range(first, last):
+                    high = max(high, T[index[n]])
+                for _ in range(24):
+                    middle = F(0.5) * (low + high)
+                    if _taken(middle, first, last, index, u, e, d, tells, T, tl, w) > allowed[q]:
+                        low = middle
+                    else:
+                        high = middle
+                s = high
+                told[q] = _taken(s, first, last, index, u, e, d, tells, T, tl, w)
         surfaces[q] = s
+        for n in range(first, last):
+            p = index[n]
+            pull = _link_conductance(s, T[p], tl[p], w[p], u[n], e[n], d[n])
+            share[n] = pull
+            L[p] += pull
+            Tp[p] += pull * s
+    for q in range(len(surfaces)):
+        if np.isnan(surfaces[q]):
+            continue
         for n in range(starts[q], starts[q + 1]):
             p = index[n]
-            Lu[p] += u[n]
-            Le[p] += e[n]
-            Du[p] += u[n] * s
-            De[p] += e[n] * _integral(s, tl[p], M[p] * im[p], be[p])
+            share[n] = share[n] / L[p] if abs(L[p]) > F(1e-6) else F(0.0)
+    for n in range(len(index)):
+        # A voxel that several probes link comes several times.
+        Hp[index[n]] = F(np.nan)
     for n in range(len(index)):
         p = index[n]
-        strong = abs(Lu[p]) > F(1e-6)
-        t = Du[p] / Lu[p] if strong else T[p]
-        Tp[p] = t
-        Hp[p] = _enthalpy(t, tl[p], M[p] * im[p], iu[p], im[p], if_[p], ga[p])
+        if np.isnan(Hp[p]):
+            Tp[p] = Tp[p] / L[p] if abs(L[p]) > F(1e-6) else T[p]
+            Hp[p] = _enthalpy(Tp[p], tl[p], w[p], iu[p], im[p], if_[p], ga[p])
 
 
 @_driver
-def _extent(row, n, T, limit, lo, hi):
-    """First and one past the last voxel of a row under its limit, looked for from where they were."""
+def _steer(power, dt, volume, tell_share, told, starts, index, share, Q, steer):
+    """Learn from what each probe of limited power took in a step: how wrong it was foretold (steer[:, 0], a factor), and
+    how much it has taken beyond its power so far (steer[:, 1], J)."""
+    for q in range(len(power)):
+        if power[q] == np.inf:
+            continue
+        taken = 0.0
+        for n in range(starts[q], starts[q + 1]):
+            taken += Q[index[n]] * share[n]
+        taken *= volume
+        steer[q, 1] = max(steer[q, 1] + taken - power[q] * dt, -power[q] * dt)
+        foretold = steer[q, 0] * told[q] / tell_share[q] * volume * dt
+        if foretold > 0.0 and taken > 0.0:
+            steer[q, 0] = min(max(steer[q, 0] * (0.5 + 0.5 * taken / foretold), 0.1), 10.0)
+
+
+@_driver
+def _extent(row, n, T, limit, lo, hi, whole):
+    """First and one past the last voxel of a row under its limit, looked for from where they were or in the whole row."""
     a, b = lo, hi
-    if a < b:
+    if a < b and not whole:
         a = max(1, a - 2)
         b = min(n + 1, b + 2)
     else:
@@ -421,13 +433,22 @@ def _extent(row, n, T, limit, lo, hi):
 
 
 @_kernel
-def _copy_rows(nk, nj, lo, hi, sj, sk, A, GA, B, GB):
+def _copy_rows(nk, nj, lo, hi, sj, sk, A, B):
     for k in range(nk):
         for j in range(nj):
             start = U(k + 1) * sk + U(j + 1) * sj + U(lo[k, j])
             for i in range(U(hi[k, j] - lo[k, j])):
                 B[start + i] = A[start + i]
-                GB[start + i] = GA[start + i]
+
+
+@_kernel
+def _scale_rows(nk, nj, lo, hi, sj, sk, factor, A, B):
+    """B = factor A in the fast rows."""
+    for k in range(nk):
+        for j in range(nj):
+            start = U(k + 1) * sk + U(j + 1) * sj + U(lo[k, j])
+            for i in range(U(hi[k, j] - lo[k, j])):
+                B[start + i] = factor * A[start + i]
 
 
 @_driver
@@ -563,18 +584,6 @@ def _spans(nk, nj, ni, on, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi):
     return found, border
 
 
-@_kernel
-def _mean_rows(nk, nj, lo, hi, sj, sk, early, late, S, GS, X, GX, Z, GZ):
-    """The fast rows' mean over the small steps to X, from how they began (S) and ended (Z)."""
-    for k in range(nk):
-        for j in range(nj):
-            start = U(k + 1) * sk + U(j + 1) * sj + U(lo[k, j])
-            for i in range(U(hi[k, j] - lo[k, j])):
-                p = start + i
-                X[p] = early * S[p] + late * Z[p]
-                GX[p] = early * GS[p] + late * GZ[p]
-
-
 @_driver
 def _copy_shell(nk, nj, ni, sj, sk, A, B):
     for k in range(nk + 2):
@@ -590,14 +599,14 @@ def _copy_shell(nk, nj, ni, sj, sk, A, B):
 
 @_driver
 def advance(
-    shape, steps, dt, small, t0, since_far, margin, open_sides,
-    X, GX, Y, GY, Z, GZ, S, GS, H, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, solid, soon, watch, be, ga,
+    shape, steps, dt, t0, since_far, margin, open_sides,
+    X, Y, Z, A, H, cx, cy, cz, ux, uy, uz, ex, ey, ez, dx, dy, dz, iu, im, if_, M, tl, w, solid, soon, watch, ga,
     W, P, E, SE, loss, supply, stasis, coldest, below, first, iso, live,
-    c_lo, c_hi, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi, touched, resting,
-    targets, power, starts, index, u, e, tells, Lu, Le, Du, De, Hp, Tp, surfaces,
-    has_far, far_every, box, far_shape, far, far1, fx, fy, fz, fic, floss, fsupply, inflow, free, factive, far_cold, body, floor,
+    c_lo, c_hi, s_lo, s_hi, l_lo, l_hi, f_lo, f_hi, lo, hi, linked, d_lo, d_hi, touched, resting,
+    targets, power, volume, tell_share, steer, starts, index, u, e, d, tells, L, Tp, Hp, Q, share, surfaces,
+    has_far, far_every, box, far_shape, far, far1, fx, fy, fz, fic, floss, fsupply, inflow, free, factive, far_cold, body,
 ):  # fmt: skip
-    """Take up to `steps` large steps of dt seconds, each with `small` small ones where it is frozen.
+    """Take up to `steps` large steps of dt seconds, each with as many small ones where it is frozen as are stable.
 
     Returns the number of steps taken; fewer when the ice came within `margin` voxels of a side of the box that can
     still be moved (open_sides), so that the caller makes the box larger.
@@ -606,60 +615,49 @@ def advance(
     sj, sk = ni + 2, (ni + 2) * (nj + 2)
     usj, usk = U(sj), U(sk)
     size = U(sk * (nk + 2))
-    early, late = F((small + 1.0) / (2.0 * small)), F((small - 1.0) / (2.0 * small))
-    quick = F(dt / small)
     dt32 = F(dt)
     odd = False
     done = 0
     freezing = False
-    for q in range(targets.shape[1]):
+    probes = targets.shape[1]
+    for q in range(probes):
         freezing = freezing or not np.isnan(targets[0, q])
     # Beside a probe that is on, tissue at the end of its freezing range is frozen through within a step: it goes with
     # the ice from the start.
     limit = soon if freezing else solid
-    held = np.full(len(surfaces), np.nan, np.float32)
+    allowed = np.full(probes, np.inf)
+    told = np.zeros(probes)
     for k in range(nk):
         for j in range(nj):
             row = (k + 1) * sk + (j + 1) * sj
             s_lo[k, j], s_hi[k, j] = 0, 0
             if c_lo[k, j] < c_hi[k, j]:
-                s_lo[k, j], s_hi[k, j] = _extent(row, ni, X, limit, c_lo[k, j], c_hi[k, j])
+                s_lo[k, j], s_hi[k, j] = _extent(row, ni, X, limit, c_lo[k, j], c_hi[k, j], True)
     for s in range(steps):
         on = False
-        for q in range(len(surfaces)):
+        for q in range(probes):
             surfaces[q] = targets[s, q]
             on = on or not np.isnan(targets[s, q])
-        moved = s == 0
-        for q in range(len(surfaces)):
-            same = abs(surfaces[q] - held[q]) < F(0.005) or (np.isnan(surfaces[q]) and np.isnan(held[q]))
-            moved = moved or not same or power[q] < np.inf
-        if len(index) and moved:
-            held[:] = surfaces
+            if power[q] < np.inf:
+                allowed[q] = max(power[q] - steer[q, 1] / dt, 0.0) * tell_share[q] / (volume * steer[q, 0])
+        for k in range(nk):
+            for j in range(nj):
+                # What was cold a step ago is looked at once more.
+                a, b = c_lo[k, j], c_hi[k, j]
+                if f_lo[k, j] < f_hi[k, j]:
+                    a = min(a, f_lo[k, j]) if a < b else f_lo[k, j]
+                    b = max(b, f_hi[k, j])
+                lo[k, j], hi[k, j] = a, b
+                f_lo[k, j], f_hi[k, j] = c_lo[k, j], c_hi[k, j]
+        _conductances(
+            nk, nj, ni, lo, hi, usj, usk, X, tl, w, ux, uy, uz, ex, ey, ez, dx, dy, dz, cx, cy, cz
+        )  # fmt: skip
+        if on:
             _drive(
-                surfaces,
-                power,
-                starts,
-                index,
-                u,
-                e,
-                tells,
-                X,
-                GX,
-                H,
-                M,
-                iu,
-                im,
-                if_,
-                tl,
-                be,
-                ga,
-                Lu,
-                Le,
-                Du,
-                De,
-                Hp,
-                Tp,
-            )
+                surfaces, allowed, told, starts, index, u, e, d, tells, X, iu, im, if_, tl, w, ga, L, Tp, Hp, share
+            )  # fmt: skip
+            for n in range(len(index)):
+                Q[index[n]] = F(0.0)
         found, border = _spans(nk, nj, ni, on, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi)
         for k in range(nk):
             for j in range(nj):
@@ -675,46 +673,57 @@ def advance(
                     _wake_row(row, U(ni), H, X, iu, tl)
                     resting[k, j] = False
                 elif not near and not resting[k, j]:
-                    _rest_row(row, U(ni), W, P, E, SE, loss, supply)
+                    _rest_row(row, U(ni), usj, usk, W, P, E, SE, loss, supply, ux, uy, uz, cx, cy, cz)
                     resting[k, j] = True
         if found:
+            rate = F(0.0)
+            for k in range(nk):
+                for j in range(nj):
+                    if lo[k, j] < hi[k, j]:
+                        row = U((k + 1) * sk + (j + 1) * sj)
+                        n = U(hi[k, j] - lo[k, j])
+                        rate = max(
+                            rate, _fastest_row(row + U(lo[k, j]), n, usj, usk, X, cx, cy, cz, iu, if_, tl, w, ga)
+                        )
+            small = max(1, int(np.ceil(dt * rate / 0.95)))
+            quick = F(dt / small)
             if border:
                 Z[:] = X
-                GZ[:] = GX
             else:
-                _copy_rows(nk, nj, d_lo, d_hi, usj, usk, X, GX, Z, GZ)
-            _copy_rows(nk, nj, lo, hi, usj, usk, X, GX, S, GS)
+                _copy_rows(nk, nj, d_lo, d_hi, usj, usk, X, Z)
+            _scale_rows(nk, nj, lo, hi, usj, usk, F(0.0), X, A)
             _sources(nk, nj, lo, hi, usj, usk, dt32, H, X, W, P, E, SE, iu, tl)
             for c in range(small):
                 if c % 2 == 0:
-                    _fast_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga)  # fmt: skip
+                    _fast_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, X, Z, A, cx, cy, cz, iu, im, if_, M, tl, ga)  # fmt: skip
                     if on:
-                        _linked_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, X, GX, Z, GZ, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp, body, floor)  # fmt: skip
+                        _linked_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, X, Z, A, cx, cy, cz, iu, im, if_, M, tl, ga, L, Tp, Hp, Q, body)  # fmt: skip
                 else:
-                    _fast_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga)  # fmt: skip
+                    _fast_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, Z, X, A, cx, cy, cz, iu, im, if_, M, tl, ga)  # fmt: skip
                     if on:
-                        _linked_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, Z, GZ, X, GX, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, Lu, Le, Du, De, Hp, Tp, body, floor)  # fmt: skip
+                        _linked_rows(nk, nj, lo, hi, linked, l_lo, l_hi, usj, usk, quick, H, Z, X, A, cx, cy, cz, iu, im, if_, M, tl, ga, L, Tp, Hp, Q, body)  # fmt: skip
             if small % 2 == 0:
-                _copy_rows(nk, nj, lo, hi, usj, usk, X, GX, Z, GZ)
-            _mean_rows(nk, nj, lo, hi, usj, usk, early, late, S, GS, X, GX, Z, GZ)
+                _copy_rows(nk, nj, lo, hi, usj, usk, X, Z)
+            _scale_rows(nk, nj, lo, hi, usj, usk, F(1.0 / small), A, X)
         for k in range(nk):
             for j in range(nj):
                 row = (k + 1) * sk + (j + 1) * sj
                 if touched[k, j]:
                     a, b = U(row + lo[k, j]), U(row + hi[k, j])
-                    _slow_row(U(row + 1), U(ni), a, b, usj, usk, dt32, H, X, GX, Y, GY, ax, ay, az, bx, by, bz, iu, im, if_, M, tl, be, ga, W, P, E, SE)  # fmt: skip
-                elif _warm_row(U(row + 1), U(ni), usj, usk, dt32, X, Y, ax, ay, az, iu, loss, supply) < WATCHED_BELOW_C:
+                    _slow_row(U(row + 1), U(ni), a, b, usj, usk, dt32, H, X, Y, cx, cy, cz, iu, im, if_, M, tl, ga, W, P, E, SE)  # fmt: skip
+                elif _warm_row(U(row + 1), U(ni), usj, usk, dt32, X, Y, cx, cy, cz, iu, loss, supply) < WATCHED_BELOW_C:
                     touched[k, j] = True
         if found:
-            _copy_rows(nk, nj, lo, hi, usj, usk, Z, GZ, Y, GY)
+            _copy_rows(nk, nj, lo, hi, usj, usk, Z, Y)
+        if on:
+            _steer(power, dt, volume, tell_share, told, starts, index, share, Q, steer)
         if has_far:
             _seam(
-                nk, nj, ni, sj, sk, dt32, X, ax, ay, az, box[0] // 2 + 1, box[1] // 2 + 1, box[2] // 2 + 1,
+                nk, nj, ni, sj, sk, dt32, X, cx, cy, cz, box[0] // 2 + 1, box[1] // 2 + 1, box[2] // 2 + 1,
                 far_shape[2], far_shape[1] * far_shape[2], inflow,
             )  # fmt: skip
             since_far += dt
         X, Y = Y, X
-        GX, GY = GY, GX
         odd = not odd
         done = s + 1
         now = F(t0 + done * dt)
@@ -724,10 +733,10 @@ def advance(
             for j in range(nj):
                 row = (k + 1) * sk + (j + 1) * sj
                 if touched[k, j]:
-                    c_lo[k, j], c_hi[k, j] = _extent(row, ni, X, watch, c_lo[k, j], c_hi[k, j])
+                    c_lo[k, j], c_hi[k, j] = _extent(row, ni, X, watch, c_lo[k, j], c_hi[k, j], everything)
                     a, b = c_lo[k, j], c_hi[k, j]
                     if a < b:
-                        s_lo[k, j], s_hi[k, j] = _extent(row, ni, X, limit, s_lo[k, j], s_hi[k, j])
+                        s_lo[k, j], s_hi[k, j] = _extent(row, ni, X, limit, s_lo[k, j], s_hi[k, j], everything)
                         _book_row(U(row + a), U(b - a), size, dt32, now, X, W, P, stasis, coldest, below, first, iso)
                         grow = grow or (
                             (open_sides[0] and k < margin) or (open_sides[1] and k >= nk - margin)
@@ -759,5 +768,4 @@ def advance(
                 _wake_row(U((k + 1) * sk + (j + 1) * sj + 1), U(ni), H, X, iu, tl)
     if odd:
         Y[:] = X
-        GY[:] = GX
     return done

@@ -2,10 +2,9 @@
 
     dH/dt = div(k grad T) + W (T_body - T) + Q + exchange + probes
 
-H is the stored variable (volumetric enthalpy, zero at the liquidus), so latent heat is conserved. Conductive heat
-through a face is a (T_j - T_i) + b (G_j - G_i): a is the series conductance of the unfrozen half voxels, b that of
-the frozen ones less a, and G the integral of the frozen share over temperature, so that a face within one tissue
-carries exactly the Kirchhoff-transformed difference and a face between two tissues the series conductance. What the
+H is the stored variable (volumetric enthalpy, zero at the liquidus), so latent heat is conserved. Heat through a face is
+c (T_j - T_i), with c the face's own conductance integrated between the two temperatures (conductance.py), so that a face
+within one tissue carries exactly the Kirchhoff-transformed difference, and no heat flows where there is no difference. What the
 fine box takes through its sides is booked as lost by the coarse cells beside it: no heat is made or lost at the seam.
 """
 
@@ -37,12 +36,14 @@ MARGIN = 3
 LANES = 16
 _FIRST_MARGIN = 4
 _GROW = 4
+_FIRST_STEP_S, _STEP_GROWS = 0.25, 0.1
+_CALM_S, _AT_ONCE = 10.0, 32
+_SUDDEN_C = 20.0
+_COLD_C = 0.5
 
 
 class Stepper(Interface):
     """Takes large steps on a patch and the grid outside it; see compiled.py and vectorised.py."""
-
-    pace: object
 
     def longest_step_s(self, freezing: Freezing) -> float:
         """Largest step that is stable and exact enough."""
@@ -51,7 +52,7 @@ class Stepper(Interface):
         """Take up to len(targets) steps; returns how many were taken before the ice came near the box's side."""
 
 
-_PATCH_STATE = ("temperature", "integral", "enthalpy", "perfusion", "supply", "coldest_c", "below_s", "first_s")
+_PATCH_STATE = ("temperature", "enthalpy", "perfusion", "supply", "coldest_c", "below_s", "first_s")
 _FAR_STATE = ("temperature", "inflow", "coldest_c")
 
 
@@ -61,7 +62,7 @@ class Checkpoint:
 
     Attributes:
         patch, far: copies of the arrays that change, by name; far is empty where there is no coarse grid.
-        pace: what the stepper had learned about the step it can take.
+        calm_s, before_c: how long the probes have done the same, and what they were last asked for; steer: see Freezing.
         fingerprint: of tissue grid, probes and way of stepping; a state goes on only where they are the same.
     """
 
@@ -70,7 +71,9 @@ class Checkpoint:
     patch: dict[str, npt.NDArray[np.float32]]
     far: dict[str, npt.NDArray[np.float32]]
     surfaces_c: npt.NDArray[np.float64]
-    pace: object
+    calm_s: float
+    before_c: npt.NDArray[np.float64]
+    steer: npt.NDArray[np.float64]
     fingerprint: str
 
 
@@ -86,6 +89,8 @@ class Freezing:
     Attributes:
         time_s: how far it is.
         surfaces_c: (probes,) surface temperatures of the last step, NaN where a probe is off.
+        steer: (probes, 2) for probes of limited power: by what factor the heat foretold from the voxels that tell was wrong,
+            and the heat taken beyond the power so far, J.
     """
 
     def __init__(
@@ -121,12 +126,14 @@ class Freezing:
             ).digest()
         self.medium = medium = _widened(medium)
         self.isotherms_c = np.asarray(isotherms_c, np.float32)
-        self.power_w = np.full(len(surfaces), np.inf) if not len(power_w) else np.asarray(power_w, float)
         self.links = tuple(link(medium, s) for s in surfaces) if links is None else tuple(links)
+        self.power_w = np.full(len(self.links), np.inf) if not len(power_w) else np.asarray(power_w, float)
         self.surfaces = tuple(surfaces)
         self.step_s = step_s
-        self.time_s = 0.0
-        self.surfaces_c = np.full(len(surfaces), np.nan)
+        self.time_s = self.edge_j = 0.0
+        self.surfaces_c = np.full(len(self.links), np.nan)
+        self.steer = np.tile([1.0, 0.0], (len(self.links), 1))
+        self.calm_s, self._before = 0.0, np.full(len(self.links), np.inf)
         use = compiled_available() if compiled is None else compiled
         if use:
             from .compiled_stepper import CompiledStepper
@@ -172,20 +179,24 @@ class Freezing:
         return (sides[0], sides[1], sides[2], sides[3], sides[4], sides[5])
 
     def _grow(self) -> None:
-        """Move the sides that the ice has come near outwards; the new voxels take over the coarse temperatures."""
-        assert self.far is not None
+        """Move the sides that the ice has come near outwards."""
         patch = self.patch
-        cold = np.argwhere(patch.temperature[patch.inner] < 0.5)
+        cold = np.argwhere(patch.temperature[patch.inner] < _COLD_C)
         box = []
         for axis, ((a, b), n) in enumerate(zip(patch.box, self.medium.classes_kji.shape, strict=True)):
             low, high = cold[:, axis].min(), cold[:, axis].max()
             if low < MARGIN:
                 a = max(0, a - _GROW)
-            if high >= b - a - MARGIN or high >= (patch.box[axis][1] - patch.box[axis][0]) - MARGIN:
+            if high >= patch.box[axis][1] - patch.box[axis][0] - MARGIN:
                 b = min(n, b + _GROW)
             box.append((a, b))
-        box[2] = _lanes(*box[2], self.medium.classes_kji.shape[2])
-        new_box: Box = (box[0], box[1], box[2])
+        self._move_box(box)
+
+    def _move_box(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Make the box larger; the new voxels take over the coarse temperatures."""
+        assert self.far is not None
+        patch = self.patch
+        new_box: Box = (ranges[0], ranges[1], _lanes(*ranges[2], self.medium.classes_kji.shape[2]))
         update_ghosts(self.far, patch)
         new = moved_patch(patch, self.medium, new_box, constant("stasis_c"))
         field = upsampled(_readable(self.far), new_box)
@@ -205,17 +216,31 @@ class Freezing:
             longest = self.stepper.longest_step_s(self)
             if self.step_s is not None:
                 longest = min(longest, self.step_s)
+            wanted = np.atleast_2d(targets(np.array([self.time_s + 1e-3])))[0]
+            if not self._goes_on(wanted):
+                self.calm_s = 0.0
+            # Faces conduct by what they were when a step began: while a probe cools down, that changes quickly.
+            longest = min(longest, _FIRST_STEP_S + _STEP_GROWS * self.calm_s)
             count = max(1, int(np.ceil((to_s - self.time_s) / longest - 1e-9)))
             dt = (to_s - self.time_s) / count
-            now = min(count, 32)
+            now = min(count, _AT_ONCE if self.calm_s > _CALM_S else 4)
             middles = self.time_s + dt * (np.arange(now, dtype=np.float64) + 0.5)
-            wanted = np.ascontiguousarray(targets(middles)).astype(np.float32)
-            done = self.stepper.advance(self, wanted, dt)
+            rows = np.ascontiguousarray(targets(middles)).astype(np.float32)
+            done = self.stepper.advance(self, rows, dt)
+            self._before = rows[done - 1].astype(np.float64)
+            self.edge_j += self.edge_w() * done * dt
+            self.calm_s += done * dt
             self.time_s = to_s if done == count else self.time_s + done * dt
             if self._near_side():
                 self._grow()
             if cancelled():
                 return
+
+    def _goes_on(self, wanted: npt.NDArray[np.float64]) -> bool:
+        """Whether the probes are asked for what they did last, or nearly."""
+        same = np.isnan(wanted) == np.isnan(self._before)
+        close = np.isnan(wanted) | (np.abs(wanted - self._before) < _SUDDEN_C)
+        return bool((same & close).all())
 
     def _near_side(self) -> bool:
         if self.far is None or not any(self.open_sides):
@@ -227,7 +252,7 @@ class Freezing:
                 if sides[2 * axis + side]:
                     index: list[slice] = [slice(None)] * 3
                     index[axis] = slice(0, MARGIN) if side == 0 else slice(-MARGIN, None)
-                    if float(t[tuple(index)].min()) < 0.5:
+                    if float(t[tuple(index)].min()) < _COLD_C:
                         return True
         return False
 
@@ -275,6 +300,32 @@ class Freezing:
             total += float(sensible.sum() + f.inflow[live].sum(dtype=np.float64)) * 8.0 * volume
         return total
 
+    def edge_w(self) -> float:
+        """Heat that comes in through the outside of the grid just now, W: from tissue at body temperature beyond it."""
+        body = np.float32(self.medium.body_c)
+        volume = (self.medium.grid_mm * 1e-3) ** 3
+        total = 0.0
+        p, shape = self.patch, self.medium.classes_kji.shape
+        for axis, ((low, high), n) in enumerate(zip(p.box, shape, strict=True)):
+            for at_edge, ghost, edge in ((low == 0, 0, 1), (high == n, -1, -2)):
+                if at_edge:
+                    weight = np.take(p.face[axis], 0 if ghost == 0 else -2, axis)[1:-1, 1:-1]
+                    total += float((weight * (body - np.take(p.temperature, edge, axis)[1:-1, 1:-1])).sum()) * volume
+        if self.far is not None:
+            f = self.far
+            for axis in range(3):
+                for face, edge in ((0, 1), (-2, -2)):
+                    weight = np.take(f.face[axis], face, axis)[1:-1, 1:-1] * np.take(f.free, edge, axis)[1:-1, 1:-1]
+                    total += float((weight * (body - np.take(f.temperature, edge, axis)[1:-1, 1:-1])).sum()) * 8.0 * volume
+        return total
+
+    @property
+    def edge_share(self) -> float:
+        """Part of the heat that the cold has taken so far which came in through the outside of the grid. Where the grid is
+        large enough it is next to nothing: then the answer does not depend on what is taken to lie beyond."""
+        lacking = max(-self.heat_j(), 0.0)
+        return self.edge_j / max(self.edge_j + lacking, 1e-9) if self.edge_j > 0 else 0.0
+
     def at_middle_c(self, probe: int) -> float:
         """Temperature of the tissue where the middle of a probe's cold surface is."""
         kji = np.rint(self.surfaces[probe].middle_kji).astype(int)
@@ -298,6 +349,15 @@ class Freezing:
     def set_temperature(self, mask_kji: npt.NDArray[np.bool_], temperature_c: float) -> None:
         """Give voxels of the medium's grid a temperature: a fluid that has just been put in."""
         mask = fitted(mask_kji, self.medium.classes_kji.shape)
+        if self.far is not None and temperature_c < _COLD_C and mask.any():
+            # The coarse grid knows no ice.
+            where = np.argwhere(mask)
+            low, high = (where.min(axis=0) - MARGIN) // 2 * 2, (where.max(axis=0) + MARGIN + 2) // 2 * 2
+            ranges = [
+                (max(0, min(a, int(p))), min(n, max(b, int(q))))
+                for (a, b), p, q, n in zip(self.patch.box, low, high, mask.shape, strict=True)
+            ]
+            self._move_box(ranges)
         own = np.zeros(self.patch.temperature.shape, bool)
         own[self.patch.inner] = mask[tuple(slice(a, b) for a, b in self.patch.box)]
         own &= self.patch.active
@@ -339,7 +399,15 @@ class Freezing:
         far = {} if self.far is None else {name: getattr(self.far, name).copy() for name in _FAR_STATE}
         patch = {name: getattr(self.patch, name).copy() for name in _PATCH_STATE}
         return Checkpoint(
-            self.time_s, self.patch.box, patch, far, self.surfaces_c.copy(), self.stepper.pace, self.fingerprint()
+            self.time_s,
+            self.patch.box,
+            patch,
+            far,
+            self.surfaces_c.copy(),
+            self.calm_s,
+            self._before.copy(),
+            self.steer.copy(),
+            self.fingerprint(),
         )
 
     def fingerprint(self) -> str:
@@ -376,7 +444,7 @@ class Freezing:
         else:
             self.far = None
         self.surfaces_c = point.surfaces_c.copy()
-        self.stepper.pace = point.pace
+        self.calm_s, self._before, self.steer = point.calm_s, point.before_c.copy(), point.steer.copy()
         self._new_box()
 
 

@@ -21,6 +21,7 @@ class Far:
         inverse_heat: m3 K/J of the cell, gas in it counted as nothing.
         loss, supply: W/m3/K and W/m3 of perfusion and exchange.
         inflow: J/m3 that came through the seam since the last step.
+        active: cells with tissue; known: those and the ghosts round the grid, which are at body temperature.
     """
 
     temperature: Field
@@ -31,6 +32,7 @@ class Far:
     supply: Field
     inflow: Field
     active: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
     free: npt.NDArray[np.bool_]
     step_s: float
     coldest_c: Field
@@ -68,23 +70,20 @@ def make_far(medium: Medium) -> Far:
     h_m = 2e-3 * medium.grid_mm
     classes = medium.classes_kji
     shape = tuple(n // 2 + 2 for n in classes.shape)
-    k = palette.conductivity.astype(np.float64)
-    series = (2.0 * k[:, None] * k[None, :] / (k[:, None] + k[None, :])).astype(np.float32)
-    series *= palette.conducts[:, None] * palette.conducts[None, :]
+    k = (palette.conductivity * palette.conducts)[classes]
+
+    def series(one: Field, other: Field) -> Field:
+        field: Field = np.float32(2.0) * one * other / np.maximum(one + other, np.float32(1e-12))
+        return field
+
     faces = []
     for axis in range(3):
         face = np.zeros(shape, np.float32)
-        moved = np.moveaxis(classes, axis, 0)
-        last, first = moved[1:-1:2], moved[2::2]
-        column = np.take(series.ravel(), last.astype(np.int32) * len(palette) + first)
+        moved = np.moveaxis(k, axis, 0)
+        column = series(moved[1:-1:2], moved[2::2])
         n, p, q = column.shape
         inner = column.reshape(n, p // 2, 2, q // 2, 2).mean(axis=(2, 4))
-        edge = [
-            np.take(series.ravel(), side.astype(np.int32) * (len(palette) + 1))
-            .reshape(p // 2, 2, q // 2, 2)
-            .mean((1, 3))
-            for side in (moved[0], moved[-1])
-        ]
+        edge = [side.reshape(p // 2, 2, q // 2, 2).mean((1, 3)) for side in (moved[0], moved[-1])]
         target = np.moveaxis(face, axis, 0)
         target[1 : n + 1, 1:-1, 1:-1] = inner
         target[0, 1:-1, 1:-1], target[n + 1, 1:-1, 1:-1] = edge
@@ -106,6 +105,8 @@ def make_far(medium: Medium) -> Far:
         loss[1:-1, 1:-1, 1:-1] += _mean8(own)
         supply[1:-1, 1:-1, 1:-1] += _mean8(own * medium.exchange_c)
     active = heat > 0
+    known = np.ones(shape, bool)
+    known[1:-1, 1:-1, 1:-1] = active[1:-1, 1:-1, 1:-1]
     inverse = np.zeros(shape, np.float32)
     inverse[active] = 1.0 / heat[active]
     all_faces = (faces[0], faces[1], faces[2])
@@ -119,6 +120,7 @@ def make_far(medium: Medium) -> Far:
         supply=supply,
         inflow=np.zeros(shape, np.float32),
         active=active,
+        known=known,
         free=active,
         step_s=0.95 / rate,
         coldest_c=np.full(shape, body, np.float32),
@@ -163,7 +165,7 @@ def seam_inflow(far: Far, patch: Patch, dt_s: float) -> None:
             edge: list[int | slice] = [slice(1, -1)] * 3
             ghost[axis], edge[axis] = (0, 1) if side == 0 else (-1, -2)
             face = tuple(ghost) if side == 0 else tuple(edge)
-            flux = patch.unfrozen_face[axis][face] * (t[tuple(ghost)] - t[tuple(edge)])
+            flux = patch.face[axis][face] * (t[tuple(ghost)] - t[tuple(edge)])
             p, q = flux.shape
             outer: list[int | slice] = [slice(0)] * 3
             outer[axis] = low[axis] - 1 if side == 0 else high[axis]
@@ -197,7 +199,7 @@ def update_ghosts(far: Far, patch: Patch) -> None:
 
     Values at the ghosts are trilinear between coarse centers; gas takes no part.
     """
-    hollow = not far.active[1:-1, 1:-1, 1:-1].all()
+    hollow = not far.known.all()
     low = [a // 2 + 1 for a, _ in patch.box]
     high = [b // 2 + 1 for _, b in patch.box]
     for axis in range(3):
@@ -218,7 +220,7 @@ def update_ghosts(far: Far, patch: Patch) -> None:
             plane[axis], within[axis] = (low[axis] - 1, low[axis]) if side == 0 else (high[axis], high[axis] - 1)
             outside, inside = far.temperature[tuple(plane)], far.temperature[tuple(within)]
             if hollow:
-                solid, solid_in = (far.active[tuple(p)].astype(np.float32) for p in (plane, within))
+                solid, solid_in = (far.known[tuple(p)].astype(np.float32) for p in (plane, within))
                 value = _refined(0.75 * outside * solid + 0.25 * inside * solid_in)
                 share = _refined(0.75 * solid + 0.25 * solid_in)
                 value = np.where(share > 1e-6, value / np.maximum(share, np.float32(1e-6)), far.temperature[0, 0, 0])
@@ -245,9 +247,9 @@ def _refined(plane: Field) -> Field:
 def whole_field(far: Far, field: Field) -> Field:
     """A coarse field at every fine voxel of the medium, without ghosts; gas takes no part."""
     box = tuple((0, 2 * (n - 2)) for n in field.shape)
-    if far.active[1:-1, 1:-1, 1:-1].all():
+    if far.known.all():
         return upsampled(field, box)[1:-1, 1:-1, 1:-1]  # type: ignore[arg-type]
-    solid = far.active.astype(np.float32)
+    solid = far.known.astype(np.float32)
     value, share = (upsampled(f, box)[1:-1, 1:-1, 1:-1] for f in (field * solid, solid))  # type: ignore[arg-type]
     body = field[0, 0, 0]
     result: Field = np.where(share > 1e-3, value / np.maximum(share, np.float32(1e-3)), body)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ..model import ThermalError
+from .layered_field import DEPTH_K, layered_shares
 from .medium import Field, Medium
 from .near_field import near_field
 from .patch import Box, face_sum, face_weights
@@ -28,14 +30,22 @@ class ColdSurface:
     diameter_mm: float
     length_mm: float
 
+    def along_across_mm(
+        self, kji: npt.NDArray[np.float64], edge_mm: float
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Cylindrical coordinates of points (..., 3) in voxels: along the axis from the middle, and across, mm."""
+        delta = (kji - self.middle_kji) * edge_mm
+        along = delta @ self.axis_kji
+        return along, np.sqrt(np.maximum((delta**2).sum(axis=-1) - along**2, 0.0))
+
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """Conductances between one probe and voxels.
+    """Conductances between one probe and voxels, in the three numbers of conductance.py.
 
     Attributes:
         kji: (N, 3) voxels of the medium's grid.
-        unfrozen, extra: (N,) W/m3/K: heat taken is unfrozen (T - T_s) + extra (G - G_s).
+        unfrozen, extra, deep: (N,) W/m3/K, W/m3/K and W/m3/K2; deep is zero when it is not given.
         telling: (N,) 1 for voxels whose link tells how much heat the probe takes, 0 for those that it swallows.
         telling_share: part of all the heat that goes through the telling ones in the near field.
     """
@@ -45,14 +55,19 @@ class Link:
     extra: Field
     telling: Field
     telling_share: float
+    deep: Field = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.deep is None:
+            object.__setattr__(self, "deep", np.zeros(len(self.kji), np.float32))
 
 
 def link(medium: Medium, surface: ColdSurface) -> Link:
     """The link of one probe: so strong that the true near field is a steady state of the discrete equations.
 
-    For every voxel near the probe the link is the sum over its six neighbors of (phi_j - phi_i), divided by phi_i, phi
-    being the field of near_field, times the mean conductance of its own faces, so that beside fat, bone or gas it stays
-    in proportion to what flows in.
+    For every voxel near the probe the link is what its six faces carry in that field, divided by the field's value in the
+    voxel. In one tissue the field is that of near_field; where tissues meet within its reach it is found on the grid of
+    half voxels, unfrozen and frozen (layered_field.py).
     """
     h = medium.grid_mm
     reach = 0.5 * surface.diameter_mm / h + _REACH_CELLS
@@ -69,9 +84,7 @@ def link(medium: Medium, surface: ColdSurface) -> Link:
     padded = np.stack(
         np.meshgrid(*[np.arange(a - 1, b + 2) for a, b in zip(low, high, strict=True)], indexing="ij"), -1
     )
-    delta = (padded - surface.middle_kji) * h
-    along = delta @ surface.axis_kji
-    across = np.sqrt(np.maximum((delta**2).sum(axis=-1) - along**2, 0.0))
+    along, across = surface.along_across_mm(padded, h)
     near = (across <= reach * h) & (np.abs(along) <= (half + _REACH_CELLS) * h)
     near &= medium.palette.conducts[classes]
     near[[0, -1]] = near[:, [0, -1]] = near[:, :, [0, -1]] = False
@@ -81,27 +94,40 @@ def link(medium: Medium, surface: ColdSurface) -> Link:
         )
     phi = near_field(surface.diameter_mm, surface.length_mm)(across.ravel(), along.ravel()).reshape(across.shape)
     box: Box = tuple((int(a), int(b) + 1) for a, b in zip(low, high, strict=True))  # type: ignore[assignment]
-    gained = _gained(phi)
     # Inside the probe phi is zero: a link so strong that the voxel takes the probe's temperature.
-    strength = gained / np.maximum(phi, 1e-4 * max(float(gained.max()), 1e-9))
-    mean = [face_sum(faces) / 6.0 for faces in face_weights(medium, box)]
-    unfrozen, extra = ((strength * weight)[near].astype(np.float32) for weight in mean)
+    ones = np.ones(phi.shape)
+    least = 1e-4 * max(float(_gained(phi, (ones, ones, ones)).max()), 1e-9)
+    states = face_weights(medium, box)
+    unfrozen, deep = states[0], states[2]
+    frozen = tuple(a + b for a, b in zip(unfrozen, states[1], strict=True))
+    cold_faces = tuple((f + DEPTH_K * d).astype(np.float64) for f, d in zip(frozen, deep, strict=True))
+    shares = layered_shares(medium, surface, box, (_REACH_CELLS + 1.5) * h)
+    warm, cold = (phi, phi) if shares is None else (phi * s for s in shares)
+    heat = _gained(warm, unfrozen)
+    strength = (heat / np.maximum(warm, least))[near].astype(np.float32)
+    # The frozen field is one of a certain depth of cold; at others a link changes as the voxel's own faces do.
+    per_face = (_gained(cold, cold_faces) / np.maximum(cold, least))[near] / face_sum(cold_faces)[near]
+    at_solidus, growth = ((per_face * face_sum(f)[near]).astype(np.float32) for f in (frozen, deep))
     beyond = np.maximum(across - 0.5 * surface.diameter_mm, np.abs(along) - half * h)[near] / h
-    heat = (gained * mean[0])[near]
+    heat = heat[near]
     # The voxels hardest on the probe tell least; take the farthest ring that still carries a fair part of the heat.
     for limit in (0.3, 0.2, 0.1, 0.0):
         outside = beyond > limit
         share = float(heat[outside].sum() / heat.sum())
         if share > 0.3:
             break
-    return Link(padded[near].astype(np.int64), unfrozen, extra, outside.astype(np.float32), share)
+    return Link(
+        padded[near].astype(np.int64), strength, at_solidus - strength, outside.astype(np.float32), share, growth
+    )
 
 
-def _gained(phi: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Sum over the six neighbors of (phi_j - phi_i): what the near field takes out of each voxel."""
+def _gained(phi: npt.NDArray[np.float64], faces: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.float64]:
+    """Sum over the six neighbors of what the face carries to a voxel in a field: what the probe has to take out of it."""
     gained = np.zeros(phi.shape)
-    for axis in range(3):
-        flux = np.diff(phi, axis=axis)
+    for axis, face in enumerate(faces):
+        inner = [slice(None)] * 3
+        inner[axis] = slice(0, -1)
+        flux = np.diff(phi, axis=axis) * face[tuple(inner)]
         low = [(0, 1) if n == axis else (0, 0) for n in range(3)]
         high = [(1, 0) if n == axis else (0, 0) for n in range(3)]
         gained += np.pad(flux, low) - np.pad(flux, high)

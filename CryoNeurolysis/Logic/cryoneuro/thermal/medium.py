@@ -12,6 +12,8 @@ from ..model import ThermalError
 
 Field = npt.NDArray[np.float32]
 _NEVER_C = -1e9
+_MIXTURE_DEPTH_K = 60.0
+"""Depth below the solidus at which a mixture's conductivity is looked at, to say how it grows with cold."""
 COLDEST_BODY_C, WARMEST_BODY_C = 0.0, 60.0
 
 
@@ -21,7 +23,7 @@ class Palette:
 
     Attributes:
         conductivity, frozen_conductivity: above the liquidus and at the solidus, W/m/K.
-        conductivity_slope: how the part that freezing adds grows below the solidus, 1/K.
+        conductivity_slope: how conductivity grows with every kelvin below the solidus, W/m/K2.
         heat, frozen_heat: above the liquidus and at the solidus, J/m3/K; frozen_heat falls by heat_slope per kelvin.
         latent: J/m3, released evenly from liquidus_c down to solidus_c.
         perfusion: W/m3/K towards the body's temperature above the liquidus; metabolic: W/m3 there.
@@ -47,6 +49,11 @@ class Palette:
 
     def __len__(self) -> int:
         return len(self.conductivity)
+
+    def conductivity_at(self, depth_k: float) -> Field:
+        """Conductivity so many kelvins below the solidus, W/m/K."""
+        result: Field = (self.frozen_conductivity + np.float32(depth_k) * self.conductivity_slope).astype(np.float32)
+        return result
 
     @property
     def span(self) -> Field:
@@ -78,8 +85,9 @@ class Medium:
         exchange_w_m3k, exchange_c: heat taken up from something held at a temperature (skin to air, a warm catheter,
             a vessel's wall), per voxel; None when there is nothing of that kind.
         body_c: temperature at the start, of the arterial blood, and beyond the grid.
-        halves_kji: (2 nk, 2 nj, 2 ni) entries of the first `pure` substances at half the spacing, from which faces
-            between mixed voxels take their conductance; None when no voxel is mixed.
+        halves_kji: (2 nk, 2 nj, 2 ni) entries of the palette at half the spacing, from which faces between mixed voxels take
+            their conductance; None when no voxel is mixed.
+        pure: entries from here on are mixtures.
     """
 
     grid_mm: float
@@ -88,7 +96,7 @@ class Medium:
     body_c: float
     exchange_w_m3k: Field | None = None
     exchange_c: Field | None = None
-    halves_kji: npt.NDArray[np.uint8] | None = None
+    halves_kji: npt.NDArray[np.uint16] | None = None
     pure: int = 0
 
     def __post_init__(self) -> None:
@@ -135,19 +143,10 @@ def palette_of(table: tuple[TissueRecord, ...] | None = None) -> Palette:
     def flags(values: list[bool]) -> npt.NDArray[np.bool_]:
         return np.array(values, bool)
 
-    slopes = []
-    for t in table:
-        added = t.frozen_conductivity_w_mk - t.conductivity_w_mk
-        if t.frozen_conductivity_slope_w_mk2 > 0 and added < 0.05 * t.conductivity_w_mk:
-            raise ThermalError(
-                f"Tissue {t.id}: its ice conducts {t.frozen_conductivity_w_mk:g} W/m/K, hardly more than what is not frozen "
-                f"({t.conductivity_w_mk:g}), and is to conduct better the colder it is; set frozen_conductivity_slope_w_mk2 to 0."
-            )
-        slopes.append(t.frozen_conductivity_slope_w_mk2 / added if t.frozen_conductivity_slope_w_mk2 > 0 else 0.0)
     return Palette(
         conductivity=column([t.conductivity_w_mk for t in table]),
         frozen_conductivity=column([t.frozen_conductivity_w_mk for t in table]),
-        conductivity_slope=column(slopes),
+        conductivity_slope=column([t.frozen_conductivity_slope_w_mk2 for t in table]),
         heat=column([t.density_kg_m3 * t.specific_heat_j_kgk for t in table]),
         frozen_heat=column([t.frozen_volumetric_heat_mj_m3k * 1e6 for t in table]),
         heat_slope=column([t.frozen_heat_slope_per_k for t in table]),
@@ -193,13 +192,13 @@ class TissueGrid:
     """Tissues of half voxels, sorted into pure voxels and mixtures, before any property is known.
 
     Attributes:
-        halves_kji: labels at half of grid_mm (2 k, 2 j, 2 i).
-        classes_kji: (k, j, i); below `pure` a label, above it mixture number n - pure.
-        fractions: (M, pure) shares of the mixtures.
+        halves_kji: at half of grid_mm (2 k, 2 j, 2 i); below `pure` a label, from there on mixture number n - pure.
+        classes_kji: (k, j, i), in the same way.
+        fractions: (M, pure) shares of the mixtures, those of half voxels first.
     """
 
     grid_mm: float
-    halves_kji: npt.NDArray[np.uint8]
+    halves_kji: npt.NDArray[np.uint16]
     classes_kji: npt.NDArray[np.uint16]
     fractions: npt.NDArray[np.float64]
     pure: int
@@ -214,37 +213,74 @@ class TissueGrid:
         return with_bare_skin(Medium(self.grid_mm, self.classes_kji, palette, body, halves_kji=halves, pure=self.pure))
 
 
-def tissue_grid(halves_kji: npt.NDArray[np.integer], grid_mm: float, tissue_count: int | None = None) -> TissueGrid:
+def tissue_grid(
+    halves_kji: npt.NDArray[np.integer],
+    grid_mm: float,
+    tissue_count: int | None = None,
+    half_fractions: npt.NDArray[np.float64] | None = None,
+) -> TissueGrid:
     """Sort a grid of half voxels, so that a voxel of half fat is half fat.
 
-    Heat adds up over a voxel's parts; conductance between two voxels is that of its four columns of half voxels side
-    by side, so that a boundary within a voxel conducts across it in series and along it in parallel.
+    Heat adds up over a voxel's parts; conductance between two voxels is found from the half voxels between their centers.
 
     Args:
-        halves_kji: labels at half of grid_mm (2 k, 2 j, 2 i).
+        halves_kji: labels at half of grid_mm (2 k, 2 j, 2 i), and above them the numbers of half voxels that are mixed
+            themselves (see with_samples).
         tissue_count: labels go up to one less; the data's tissues when None.
+        half_fractions: (Q, tissue_count) shares of the mixed half voxels; none when None.
 
     Raises:
         ThermalError: labels that no tissue has, or that are no whole numbers.
     """
     count = len(tissues()) if tissue_count is None else tissue_count
-    _check_labels(halves_kji, count)
-    halves = np.pad(halves_kji, [(0, -n % 4) for n in halves_kji.shape], mode="edge").astype(np.uint8)
+    own = np.zeros((0, count)) if half_fractions is None else half_fractions
+    _check_labels(halves_kji, count + len(own))
+    halves = np.pad(halves_kji, [(0, -n % 4) for n in halves_kji.shape], mode="edge").astype(np.uint16)
     corners = [halves[a::2, b::2, c::2] for a in (0, 1) for b in (0, 1) for c in (0, 1)]
-    classes = corners[0].astype(np.uint16)
+    classes = corners[0].copy()
     mixed = np.zeros(classes.shape, bool)
     for corner in corners[1:]:
         mixed |= corner != corners[0]
-    fractions = np.zeros((0, count))
+    fractions = own
     if mixed.any():
-        rows = np.sort(np.stack([corner[mixed] for corner in corners], axis=1), axis=1)
-        packed = np.zeros(len(rows), np.uint64)
-        for column in rows.T:
-            packed = packed * np.uint64(count) + column.astype(np.uint64)
-        _, where, inverse = np.unique(packed, return_index=True, return_inverse=True)
-        fractions = np.stack([(rows[where] == label).mean(axis=1) for label in range(count)], axis=1)
-        classes[mixed] = (count + inverse).astype(np.uint16)
+        shares = np.concatenate([np.eye(count), own])
+        rows = np.stack([corner[mixed] for corner in corners], axis=1)
+        # Voxels of the same shares are one mixture: shares are told apart by a sum of random whole numbers.
+        random = np.random.default_rng(0).integers(0, 2**63, count, dtype=np.uint64)
+        keys = (np.rint(shares * _SUB_SAMPLES).astype(np.uint64) * random).sum(axis=1, dtype=np.uint64)
+        _, where, inverse = np.unique(
+            keys[rows].sum(axis=1, dtype=np.uint64), return_index=True, return_inverse=True
+        )
+        fractions = np.concatenate([own, shares[rows[where]].mean(axis=1)])
+        classes[mixed] = (count + len(own) + inverse).astype(np.uint16)
     return TissueGrid(grid_mm, halves, classes, fractions, count)
+
+
+_SUB_SAMPLES = 8
+
+
+def with_samples(
+    halves_kji: npt.NDArray[np.integer],
+    where_kji: npt.NDArray[np.integer],
+    labels: npt.NDArray[np.integer],
+    tissue_count: int,
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    """Half voxels some of which a boundary goes through: their numbers, and the shares of those that are mixed.
+
+    Args:
+        where_kji: (M, 3) indices of half voxels; labels: (M, 8) tissue of each of their eighths.
+    """
+    result = halves_kji.astype(np.uint16)
+    if not len(where_kji):
+        return result, np.zeros((0, tissue_count))
+    counts = np.stack([(labels == n).sum(axis=1) for n in range(tissue_count)], axis=1)
+    kinds, inverse = np.unique(counts, axis=0, return_inverse=True)
+    whole = (kinds == _SUB_SAMPLES).any(axis=1)
+    number = np.empty(len(kinds), np.int64)
+    number[whole] = kinds[whole].argmax(axis=1)
+    number[~whole] = tissue_count + np.arange(int((~whole).sum()))
+    result[tuple(np.asarray(where_kji).T)] = number[inverse.ravel()]
+    return result, kinds[~whole] / float(_SUB_SAMPLES)
 
 
 def _check_labels(labels: npt.NDArray[np.integer], count: int) -> None:
@@ -278,6 +314,7 @@ def _mixtures(pure: Palette, fractions: npt.NDArray[np.float64]) -> Palette:
         result: npt.NDArray[np.float64] = np.exp(mean(np.log(values))) * np.maximum(share, 1e-3)
         return result
 
+    frozen, deep = (geometric(k) for k in (pure.frozen_conductivity, pure.conductivity_at(_MIXTURE_DEPTH_K)))
     ice = weight * pure.latent
     ice = np.where(ice.sum(axis=1, keepdims=True) > 0, ice, weight)
     ice /= np.maximum(ice.sum(axis=1, keepdims=True), 1e-9)
@@ -290,8 +327,8 @@ def _mixtures(pure: Palette, fractions: npt.NDArray[np.float64]) -> Palette:
     liquidus = np.where(conducts, ice @ pure.liquidus_c.astype(np.float64), -1.0)
     return Palette(
         conductivity=single(np.maximum(geometric(pure.conductivity), 1e-3)),
-        frozen_conductivity=single(np.maximum(geometric(pure.frozen_conductivity), 1e-3)),
-        conductivity_slope=single(mean(pure.conductivity_slope)),
+        frozen_conductivity=single(np.maximum(frozen, 1e-3)),
+        conductivity_slope=single(np.maximum(deep - frozen, 0.0) / _MIXTURE_DEPTH_K),
         heat=single(heat),
         frozen_heat=single(frozen_heat),
         heat_slope=single(mean(pure.heat_slope)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,10 @@ from .medium import Field, Medium, pair
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Voxel ranges [start, stop) along k, j, i of the medium's grid."""
+Faces = tuple[Field, Field, Field]
+"""One array for each axis: the face between a voxel and the next one along it."""
+_DEEP_K = 60.0
+"""Depth below the solidus at which layers in series are looked at, to say how their conductance grows with cold."""
 
 
 @dataclass(eq=False)
@@ -19,10 +24,11 @@ class Patch:
     """State and coefficients of one box. Every array is (nk + 2, nj + 2, ni + 2) float32 unless it says otherwise.
 
     Attributes:
-        temperature, integral: T and the conduction integral G; heat through a face is a (T_j - T_i) + b (G_j - G_i).
-        enthalpy: J/m3, zero at the liquidus.
-        unfrozen_face, extra_face: for each axis the weights a and b (1/s times heat capacity) of the face between a
-            voxel and the next one; at the last ghost they mean nothing.
+        temperature: C; enthalpy: J/m3, zero at the liquidus.
+        unfrozen_face, extra_face, deep_face: for each axis what the face between a voxel and the next one conducts
+            unfrozen, adds when frozen through, and adds per kelvin below that, W/m3/K (and per K); at the last ghost
+            they mean nothing. See conductance.py.
+        face: for each axis what it conducts at the temperatures of this step.
         inverse_heat, inverse_mushy, inverse_frozen: m3 K/J in the three ranges; mushy_total: J/m3 between them.
         perfusion, supply: W/m3/K and W/m3 while unfrozen; set to zero for good where the cold destroyed the vessels.
         exchange, exchange_supply: W/m3/K and W/m3 that no cold stops.
@@ -32,16 +38,17 @@ class Patch:
 
     box: Box
     temperature: Field
-    integral: Field
     enthalpy: Field
-    unfrozen_face: tuple[Field, Field, Field]
-    extra_face: tuple[Field, Field, Field]
+    unfrozen_face: Faces
+    extra_face: Faces
+    deep_face: Faces
+    face: Faces
     inverse_heat: Field
     inverse_mushy: Field
     inverse_frozen: Field
     mushy_total: Field
     liquidus_c: Field
-    conductivity_slope: Field
+    span: Field
     heat_slope: Field
     perfusion: Field
     supply: Field
@@ -66,7 +73,7 @@ class Patch:
     def enthalpy_at(self, where: Any, temperature_c: npt.ArrayLike) -> Field:
         """Enthalpy of some voxels (an index into the arrays) at given temperatures."""
         above = np.asarray(temperature_c, np.float32) - self.liquidus_c[where]
-        span = self.mushy_total[where] * self.inverse_mushy[where]
+        span = self.span[where]
         deep = np.maximum(-span - above, 0.0)
         result = np.maximum(above, 0.0) / self.inverse_heat[where]
         result += np.clip(above, -span, 0.0) / self.inverse_mushy[where]
@@ -74,22 +81,20 @@ class Patch:
         field: Field = result.astype(np.float32)
         return field
 
-    def integral_at(self, where: Any, temperature_c: npt.ArrayLike) -> Field:
-        """G of some voxels at given temperatures: integral of the frozen share from the liquidus down, kelvin."""
-        above = np.asarray(temperature_c, np.float32) - self.liquidus_c[where]
-        span = self.mushy_total[where] * self.inverse_mushy[where]
-        mush = np.clip(above, -span, 0.0)
-        deep = np.maximum(-span - above, 0.0)
-        field: Field = (-0.5 * mush * mush / span - deep * (1.0 + 0.5 * self.conductivity_slope[where] * deep)).astype(
-            np.float32
-        )
-        return field
-
     def set_temperature(self, where: Any, temperature_c: npt.ArrayLike) -> None:
-        """Give voxels a temperature, and the enthalpy and integral that go with it."""
+        """Give voxels a temperature, and the enthalpy that goes with it."""
         self.temperature[where] = temperature_c
         self.enthalpy[where] = self.enthalpy_at(where, temperature_c)
-        self.integral[where] = self.integral_at(where, temperature_c)
+
+    def temperature_at(self, where: Any, enthalpy: Field) -> Field:
+        """Temperature of some voxels at given enthalpies."""
+        lacking = np.maximum(-self.mushy_total[where] - enthalpy, 0.0) * self.inverse_frozen[where]
+        root = np.sqrt(np.maximum(1.0 - 2.0 * self.heat_slope[where] * lacking, 0.01))
+        result = self.liquidus_c[where] + np.maximum(enthalpy, 0.0) * self.inverse_heat[where]
+        result += np.clip(enthalpy, -self.mushy_total[where], 0.0) * self.inverse_mushy[where]
+        result -= 2.0 * lacking / (1.0 + root)
+        field: Field = result.astype(np.float32)
+        return field
 
     def slow_step_s(self) -> float:
         """Largest stable step of unfrozen and freezing tissue: what flows through the six faces empties no voxel."""
@@ -100,18 +105,8 @@ class Patch:
         rate = float(np.maximum(unfrozen, mushy)[live].max(initial=1e-9))
         return 0.95 / rate
 
-    def fast_step_s(self, coldest_c: float) -> float:
-        """Largest stable step of tissue frozen down to coldest_c."""
-        total, extra = (face_sum(f)[self.inner] for f in (self.unfrozen_face, self.extra_face))
-        live = self.active[self.inner]
-        deep = np.maximum(self.liquidus_c[self.inner] - np.float32(coldest_c), 0.0)
-        grown = 1.0 + np.maximum(self.conductivity_slope[self.inner], 0.0) * deep
-        shrunk = np.maximum(1.0 - self.heat_slope[self.inner] * deep, 0.1)
-        rate = (total + np.maximum(extra, 0.0) * grown) * self.inverse_frozen[self.inner] / shrunk
-        return 0.95 / float(rate[live].max(initial=1e-9))
 
-
-def face_sum(faces: tuple[Field, Field, Field]) -> Field:
+def face_sum(faces: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.floating]:
     """Sum of the six face weights of every voxel."""
     total = np.zeros_like(faces[0])
     for axis, face in enumerate(faces):
@@ -122,48 +117,88 @@ def face_sum(faces: tuple[Field, Field, Field]) -> Field:
     return total
 
 
-def _pair_table(values: Field, conducts: npt.NDArray[np.bool_], h_m: float) -> Field:
+def frozen_through_c(patch: Patch) -> Field:
+    """Temperature below which a voxel or one beside it is frozen through: from there on heat goes quickly."""
+    result: Field = patch.liquidus_c - patch.span
+    own = result.copy()
+    for axis in range(3):
+        low, high = pair(result, axis)
+        own_low, own_high = pair(own, axis)
+        np.maximum(low, own_high, out=low)
+        np.maximum(high, own_low, out=high)
+    return result
+
+
+def _pair_table(values: npt.NDArray[np.float64], conducts: npt.NDArray[np.bool_], h_m: float) -> Field:
     """Series conductance of two half voxels over h^2, for every pair of substances."""
-    one, other = values[:, None].astype(np.float64), values[None, :].astype(np.float64)
+    one, other = values[:, None], values[None, :]
     mean = 2.0 * one * other / (one + other) / h_m**2
     return (mean * conducts[:, None] * conducts[None, :]).astype(np.float32)
 
 
-def face_weights(medium: Medium, box: Box) -> tuple[tuple[Field, Field, Field], tuple[Field, Field, Field]]:
-    """Weights a and b of the faces between every voxel of a box (with its ghosts) and the next one along each axis."""
+def face_weights(medium: Medium, box: Box) -> tuple[Faces, Faces, Faces]:
+    """What the faces between every voxel of a box (with its ghosts) and the next one along each axis conduct: unfrozen,
+    more at the solidus, and more per kelvin below it.
+
+    Two half voxels stand in series in each of these states; mixed voxels have four columns of halves side by side.
+    """
     palette, h_m = medium.palette, medium.grid_mm * 1e-3
     classes = padded_classes(medium, box)
-    unfrozen = _pair_table(palette.conductivity, palette.conducts, h_m)
-    frozen = _pair_table(palette.frozen_conductivity, palette.conducts, h_m)
+    states = (palette.conductivity, palette.frozen_conductivity, palette.conductivity_at(_DEEP_K))
+    pure = medium.pure if medium.halves_kji is not None else len(palette)
+    tables = [_pair_table(s[:pure].astype(np.float64), palette.conducts[:pure], h_m) for s in states]
     uniform = len(palette) == 1 or bool((classes == classes.flat[0]).all())
-    first, second = [], []
+    found = []
     for axis in range(3):
-        a, b = (np.zeros(classes.shape, np.float32) for _ in range(2))
-        low_a, low_b = pair(a, axis)[0], pair(b, axis)[0]
-        if uniform:
+        faces = [np.zeros(classes.shape, np.float32) for _ in tables]
+        low, high = pair(classes, axis)
+        if uniform and int(classes.flat[0]) < pure:
             n = int(classes.flat[0])
-            low_a[:], low_b[:] = unfrozen[n, n], frozen[n, n]
+            for face, table in zip(faces, tables, strict=True):
+                pair(face, axis)[0][:] = table[n, n]
         else:
-            low, high = pair(classes, axis)
-            number = low.astype(np.int32) * len(palette) + high
-            np.take(unfrozen.ravel(), number, out=low_a, mode="clip")
-            np.take(frozen.ravel(), number, out=low_b, mode="clip")
-        if medium.halves_kji is not None and not uniform:
-            mixed = np.argwhere((low >= medium.pure) | (high >= medium.pure))
+            number = np.minimum(low, pure - 1).astype(np.int32) * pure + np.minimum(high, pure - 1)
+            for face, table in zip(faces, tables, strict=True):
+                np.take(table.ravel(), number, out=pair(face, axis)[0], mode="clip")
+        if medium.halves_kji is not None:
+            mixed = np.argwhere((low >= pure) | (high >= pure))
             live = palette.conducts[low[tuple(mixed.T)]] & palette.conducts[high[tuple(mixed.T)]]
+            for face in faces:
+                pair(face, axis)[0][tuple(mixed[~live].T)] = 0.0
             mixed = mixed[live]
             one, other = _columns(medium, box, axis, mixed)
-            low_a[tuple(mixed.T)] = unfrozen[one, other].mean(axis=1)
-            low_b[tuple(mixed.T)] = frozen[one, other].mean(axis=1)
-        b -= a
-        first.append(a)
-        second.append(b)
-    return (first[0], first[1], first[2]), (second[0], second[1], second[2])
+            for face, state in zip(faces, states, strict=True):
+                pair(face, axis)[0][tuple(mixed.T)] = _mixed_conductance(state * palette.conducts, one, other, h_m)
+        unfrozen, frozen, cold = faces
+        cold -= frozen
+        cold /= np.float32(_DEEP_K)
+        frozen -= unfrozen
+        found.append((unfrozen, frozen, cold))
+    return tuple(zip(*found, strict=True))  # type: ignore[return-value]
+
+
+def _mixed_conductance(
+    conductivity: Field, one: npt.NDArray[np.uint16], other: npt.NDArray[np.uint16], h_m: float
+) -> npt.NDArray[np.float64]:
+    """Conductance over h^2 (M,) of faces with four half voxels (M, 4) on either side.
+
+    Four columns side by side let no heat cross between them and conduct too little; two layers in each of which temperature
+    is even conduct too much. What is true of a boundary at any angle lies between: their geometric mean.
+    """
+    a, b = conductivity[one].astype(np.float64), conductivity[other].astype(np.float64)
+
+    def series(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return 2.0 * p * q / np.maximum(p + q, 1e-12)
+
+    columns = series(a, b).mean(axis=1)
+    layers = series(a.mean(axis=1), b.mean(axis=1))
+    result: npt.NDArray[np.float64] = np.sqrt(columns * layers) / h_m**2
+    return result
 
 
 def _columns(
     medium: Medium, box: Box, axis: int, voxels: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
     """Substances (M, 4) of the half voxels on both sides of M faces; voxels (M, 3) as indices of the padded box."""
     assert medium.halves_kji is not None
     halves = medium.halves_kji
@@ -217,23 +252,24 @@ def make_patch(medium: Medium, box: Box, isotherms: int, stasis_c: float) -> Pat
         own = medium.exchange_w_m3k[inner]
         exchange[1:-1, 1:-1, 1:-1] += own
         exchange_supply[1:-1, 1:-1, 1:-1] += own * medium.exchange_c[inner]
-    a, b = face_weights(medium, box)
+    unfrozen, extra, deep = face_weights(medium, box)
     active = palette.conducts[classes]
     total = palette.mushy_total
     shape = classes.shape
     patch = Patch(
         box=box,
         temperature=np.full(shape, body, np.float32),
-        integral=np.zeros(shape, np.float32),
         enthalpy=np.empty(shape, np.float32),
-        unfrozen_face=a,
-        extra_face=b,
+        unfrozen_face=unfrozen,
+        extra_face=extra,
+        deep_face=deep,
+        face=(unfrozen[0].copy(), unfrozen[1].copy(), unfrozen[2].copy()),
         inverse_heat=column(1.0 / palette.heat),
         inverse_mushy=column(palette.span / total),
         inverse_frozen=column(1.0 / palette.frozen_heat),
         mushy_total=column(total),
         liquidus_c=column(palette.liquidus_c),
-        conductivity_slope=column(palette.conductivity_slope),
+        span=column(palette.span),
         heat_slope=column(palette.heat_slope),
         perfusion=column(flows),
         supply=column(np.where(palette.always_flows, 0.0, palette.perfusion * body + palette.metabolic)),
@@ -253,7 +289,7 @@ def moved_patch(old: Patch, medium: Medium, box: Box, stasis_c: float) -> Patch:
     """A larger patch that goes on where the old one was; the new part is left at body temperature."""
     new = make_patch(medium, box, len(old.below_s), stasis_c)
     target = tuple(slice(a - c + 1, b - c + 1) for (a, b), (c, _) in zip(old.box, box, strict=True))
-    for name in ("temperature", "integral", "enthalpy", "perfusion", "supply", "coldest_c"):
+    for name in ("temperature", "enthalpy", "perfusion", "supply", "coldest_c"):
         getattr(new, name)[target] = getattr(old, name)[old.inner]
     for name in ("below_s", "first_s"):
         getattr(new, name)[(slice(None), *target)] = getattr(old, name)[(slice(None), *old.inner)]

@@ -201,6 +201,7 @@ def simulate_box(
 
         record.advance(mark, targets, cancelled)
         record.snapshot()
+        _check_edges(freezing)
         progress(freezing.time_s / total, f"{freezing.time_s / 60:.0f} of {total / 60:.0f} min simulated")
         if cancelled() or freezing.time_s < mark - 1e-6:
             complete = False
@@ -364,6 +365,16 @@ def _check_settings(grid_mm: float, snapshot_s: float, step_s: float | None) -> 
     if grid_mm > _COARSEST_MM:
         raise ThermalError(
             f"A thermal grid of {grid_mm:g} mm cannot show an ice ball of a few millimeters; use {_COARSEST_MM:g} mm or finer."
+        )
+
+
+def _check_edges(freezing: Freezing) -> None:
+    """Refuse an answer that depends on what was taken to lie beyond the box."""
+    share = freezing.edge_share
+    if share > constant("edge_share_limit"):
+        raise ThermalError(
+            f"The simulated box is too small: {100 * share:.0f} % of the heat that the cold took in "
+            f"{freezing.time_s / 60:.0f} min came in through its sides. Take a larger block, or freeze for less time."
         )
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from ..imaging import working_geometry
 from ..knowledge import TissueRecord, constant, tissue, tissues
 from ..model import Anatomy, ImageError, Plan, PlannedProbe, ThermalError, VolumeGeometry
 from .heat_sinks import is_heat_sink, sink_record
-from .medium import TissueGrid, tissue_grid
+from .medium import TissueGrid, tissue_grid, with_samples
 
 _MOST_BYTES = 6e9
 _BYTES_PER_VOXEL = 60
@@ -32,15 +34,16 @@ class TissueBox:
 
 
 def simulation_grid(
-    anatomy: Anatomy, probes: Sequence[PlannedProbe], grid_mm: float, snapshots: int = 16
+    anatomy: Anatomy, probes: Sequence[PlannedProbe], grid_mm: float, snapshots: int = 16, duration_s: float = 0.0
 ) -> VolumeGeometry:
-    """The box round the probes on the world lattice, even counts: 40 mm from the nearest cold surface, no more air than needed.
+    """The box round the probes on the world lattice, even counts: 40 mm from the nearest cold surface, more for what lasts
+    longer than usual (cold goes as far as the root of time), and no more air than needed.
 
     Raises:
         ThermalError: the box would not fit in memory.
     """
     ends = np.concatenate([p.cold_ends_ras_mm for p in probes])
-    far = constant("far_field_mm")
+    far = constant("far_field_mm") * max(1.0, duration_s / constant("far_field_s")) ** 0.5
     low, high = ends.min(axis=0) - far, ends.max(axis=0) + far
     # Air beyond the body need not be computed.
     corners = anatomy.geometry.corners_ras_mm
@@ -80,9 +83,10 @@ def tissue_box(anatomy: Anatomy, plan: Plan, grid_mm: float, snapshots: int = 16
     Raises:
         ThermalError: see simulation_grid.
     """
-    geometry = simulation_grid(anatomy, plan.probes, grid_mm, snapshots)
+    geometry = simulation_grid(anatomy, plan.probes, grid_mm, snapshots, plan.duration_s)
     halves, records = _half_labels(anatomy, plan, geometry)
-    return TissueBox(geometry, tissue_grid(halves, grid_mm, len(records)), records)
+    halves, fractions = _with_nerve(halves, plan, geometry, len(records))
+    return TissueBox(geometry, tissue_grid(halves, grid_mm, len(records), fractions), records)
 
 
 def _half_geometry(geometry: VolumeGeometry) -> VolumeGeometry:
@@ -121,21 +125,34 @@ def _half_labels(
             if mask.any():
                 records.append(sink_record(structure, len(records), geometry.spacing_mm[0]))
                 result[mask] = len(records) - 1
-    nerve = plan.nerve
+    return result, tuple(records)
+
+
+def _with_nerve(
+    halves: npt.NDArray[np.uint8], plan: Plan, geometry: VolumeGeometry, count: int
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    """Half voxels with the nerve in them: those that its surface goes through are nerve by their eighths."""
+    half, nerve = _half_geometry(geometry), plan.nerve
     spacing = half.spacing_mm[0]
+    line = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]) + 0.25 * spacing, 0.5 * spacing))
     reach = int(np.ceil(nerve.radius_mm / spacing)) + 1
     offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    total = float(nerve.arc_length_mm[-1])
-    for point in nerve.at(np.arange(0.0, total + 0.5 * spacing, spacing)):
-        center = half.ras_to_ijk(point)[0]
-        around = np.rint(center).astype(int) + offsets
-        near = np.linalg.norm(around - center, axis=1) * spacing <= nerve.radius_mm
-        i, j, k = around[near].T
-        k_max, j_max, i_max = half.shape_kji
-        ok = (i >= 0) & (i < i_max) & (j >= 0) & (j < j_max) & (k >= 0) & (k < k_max)
-        inside = result[k[ok], j[ok], i[ok]] != 0
-        result[k[ok][inside], j[ok][inside], i[ok][inside]] = tissue("nerve").label
-    return result, tuple(records)
+    around = np.rint(half.ras_to_ijk(line)).astype(int)[:, None, :] + offsets
+    where = np.unique(around.reshape(-1, 3)[:, ::-1], axis=0)
+    where = where[((where >= 0) & (where < np.array(half.shape_kji))).all(axis=1)]
+    if not len(where):
+        return halves.astype(np.uint16), np.zeros((0, count))
+    points = half.ijk_to_ras_mm((where[:, None, ::-1] + _EIGHTH_STEPS).reshape(-1, 3))
+    inside = (cKDTree(line).query(points)[0] <= nerve.radius_mm).reshape(-1, 8)
+    own = halves[tuple(where.T)]
+    inside &= (own != 0)[:, None]
+    touched = inside.any(axis=1)
+    labels = np.where(inside, tissue("nerve").label, own[:, None])[touched]
+    return with_samples(halves, where[touched], labels, count)
+
+
+_EIGHTH_STEPS = np.stack(np.meshgrid(*[[-0.25, 0.25]] * 3, indexing="ij"), axis=-1).reshape(8, 3)
+"""Middles of the eighths of a voxel, as (i, j, k) from its own middle in voxels."""
 
 
 _EIGHTHS = (np.array([[[0, 4], [6, 2]], [[7, 3], [1, 5]]]) + 0.5) * 12.5
@@ -195,6 +212,7 @@ def block(
     geometry = VolumeGeometry((int(count[2]), int(count[1]), int(count[0])), matrix)
     half = _half_geometry(geometry)
     shape = half.shape_kji
+    fractions: npt.NDArray[np.float64] | None = None
     if callable(labels):
         ijk = np.indices(shape).reshape(3, -1).T[:, ::-1]
         halves = np.asarray(labels(half.ijk_to_ras_mm(ijk)))
@@ -203,6 +221,13 @@ def block(
                 f"The label function must give one label for each of {len(ijk)} points, gave {halves.size}."
             )
         halves = halves.reshape(shape)
+        table = tissues() if records is None else records
+        if np.issubdtype(halves.dtype, np.integer) and 0 <= halves.min() and halves.max() < len(table):
+            # Where a boundary goes through, the eighths of a half voxel are asked for as well.
+            where = np.argwhere(_beside_another(halves))
+            eighths = half.ijk_to_ras_mm((where[:, None, ::-1] + _EIGHTH_STEPS).reshape(-1, 3))
+            kinds = np.asarray(labels(eighths)).reshape(-1, 8) if len(where) else np.zeros((0, 8), np.int64)
+            halves, fractions = with_samples(halves, where, kinds, len(table))
     elif isinstance(labels, int | np.integer):
         halves = np.full(shape, labels)
     else:
@@ -210,4 +235,10 @@ def block(
             f"A block's tissue is a label or a function of points, not '{labels}'; see knowledge.tissue."
         )
     table = tissues() if records is None else records
-    return TissueBox(geometry, tissue_grid(halves, grid_mm, len(table)), table)
+    return TissueBox(geometry, tissue_grid(halves, grid_mm, len(table), fractions), table)
+
+
+def _beside_another(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Where a label has a neighbor of another kind, over faces, edges and corners."""
+    result: npt.NDArray[np.bool_] = ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
+    return result

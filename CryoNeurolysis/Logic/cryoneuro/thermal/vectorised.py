@@ -1,8 +1,7 @@
-"""Stepping with numpy and scipy alone, for hosts without a compiler.
+"""Stepping with numpy alone, for hosts without a compiler: the same steps as compiled.py, on boxes instead of rows.
 
-The explicit rate R of the fine box is filtered, dH = dt (1 - theta dt D laplace)^-1 R, with one cosine-transform pair
-a step. With D the largest diffusivity this is stable at any dt, keeps the total heat, and leaves the steady state
-exactly where the explicit equations have it. The coarse grid outside never freezes and is stepped explicitly.
+What is frozen or linked to a probe takes several small steps inside each step of the rest, and hands over the mean of what
+it was. Faces and links conduct by the temperatures at the beginning of a large step.
 """
 
 from __future__ import annotations
@@ -11,291 +10,383 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
+from .conductance import conductance
 from .far import far_step, seam_inflow, update_ghosts
-from .medium import Field, pair
-from .patch import Patch, face_sum
+from .medium import Field
+from .patch import Patch, frozen_through_c
 
 if TYPE_CHECKING:
     from .engine import Freezing
 
-_THETA = 0.6
-_FIRST_STEP_S = 0.5
-_GROWTH = 1.05
 _LONGEST_S = 4.0
-_SPARE_C = 0.5
+_SOON_C = 0.5
+_COLD_C = 0.5
+_SAFE = 0.95
+
+Slices = tuple[slice, slice, slice]
 
 
 class VectorisedStepper:
-    """Keeps what depends on the box only, and the step length that grows after every change of the probes."""
+    """Keeps what depends on the box only."""
 
     def __init__(self) -> None:
         self.number = 0
-        self.now_s = _FIRST_STEP_S
-        self.before: npt.NDArray[np.float32] | None = None
-
-    @property
-    def pace(self) -> object:
-        """Step length now, and what the probes did last."""
-        return self.now_s, self.before
-
-    @pace.setter
-    def pace(self, value: object) -> None:
-        assert isinstance(value, tuple)
-        self.now_s, self.before = value
+        self.slow_s = 0.0
 
     def longest_step_s(self, freezing: Freezing) -> float:
-        """Short after a probe has changed what it does, then growing to four seconds."""
-        return _LONGEST_S
+        """The stability limit of unfrozen tissue."""
+        self._prepare(freezing)
+        return self.slow_s
 
     def _prepare(self, freezing: Freezing) -> None:
         if self.number == freezing.box_number:
             return
         self.number = freezing.box_number
-        patch = freezing.patch
-        inner = patch.inner
-        self.faces = [
-            (np.ascontiguousarray(_along(a, axis)), np.ascontiguousarray(_along(b, axis)))
-            for axis, (a, b) in enumerate(zip(patch.unfrozen_face, patch.extra_face, strict=True))
-        ]
-        # Cells at the border have a ghost beyond; the filter's walls are insulated, which only smooths a little more.
-        h2 = (freezing.medium.grid_mm * 1e-3) ** 2
-        total, extra = (face_sum(f)[inner] for f in (patch.unfrozen_face, patch.extra_face))
-        live = patch.active[inner]
-        unfrozen = total * patch.inverse_heat[inner]
-        frozen = (total + extra) * patch.inverse_frozen[inner]
-        self.diffusivity = float(np.maximum(unfrozen, frozen)[live].max()) * h2 / 6.0
-        self.slope = float(max(0.0, patch.conductivity_slope[inner].max() + patch.heat_slope[inner].max()))
-        self.spectrum = _laplace_spectrum(patch.shape, freezing.medium.grid_mm * 1e-3)
-        self.filters: dict[float, tuple[Field, Field | None]] = {}
-        self.live = live
-        self.span = patch.mushy_total[inner] * patch.inverse_mushy[inner]
-        self.capacity = [1.0 / a[inner] for a in (patch.inverse_heat, patch.inverse_mushy, patch.inverse_frozen)]
-        # The filter may carry warmth past the warmest there is where tissues of very different kind meet.
-        warmest = max(
-            freezing.medium.body_c, 0.0 if freezing.medium.exchange_c is None else freezing.medium.exchange_c.max()
-        )
-        warmest = max(warmest, float(patch.temperature[inner].max()))
-        self.most = patch.enthalpy_at(inner, np.float32(warmest + _SPARE_C))
-        self.where = []
-        self.telling = []
+        p = freezing.patch
+        self.slow_s = min(p.slow_step_s(), _LONGEST_S)
+        self.solid = frozen_through_c(p)
+        self.soon = self.solid + np.minimum(np.float32(_SOON_C), np.float32(0.25) * p.span)
+        self.was_cold: Slices | None = _box_of(np.ones(p.shape, bool))
+        self.since_far_s = 0.0
+        self.next = p.temperature.copy()
+        self.links = []
         for one in freezing.links:
-            local = one.kji - np.array([a for a, _ in patch.box])
-            inside = ((local >= 0) & (local < np.array(patch.shape))).all(axis=1)
-            index = np.ravel_multi_index(tuple(local[inside].T), patch.shape)
-            self.where.append((index, one.unfrozen[inside], one.extra[inside], tuple(local[inside].T + 1)))
-            self.telling.append((one.telling[inside], one.telling_share))
-
-    def _smooth(self, rate: Field, weight: Field) -> Field:
-        spectrum = fft.dctn(rate, type=2, overwrite_x=True)
-        spectrum *= weight
-        result: Field = fft.idctn(spectrum, type=2, overwrite_x=True)
-        return result
-
-    def _filtered(self, rate: Field, dt_s: float, coldest_c: float) -> Field:
-        grown = 1.0 + self.slope * max(0.0, -coldest_c)
-        key = round(dt_s * round(grown, 1), 3)
-        if key not in self.filters:
-            if len(self.filters) > 8:
-                self.filters.clear()
-            theta = np.float32(_THETA * key * self.diffusivity)
-            weight: Field = (np.float32(1.0) / (np.float32(1.0) + theta * self.spectrum)).astype(np.float32)
-            share: Field | None = None
-            if not self.live.all():
-                # What would be spread into gas stays with the tissue that it comes from, so that no heat is dropped.
-                live = self.live.astype(np.float32)
-                share = (live / np.maximum(self._smooth(live.copy(), weight), np.float32(0.05))).astype(np.float32)
-            self.filters[key] = (weight, share)
-        weight, share = self.filters[key]
-        if share is not None:
-            rate *= share
-        return self._smooth(rate, weight)
+            local = one.kji - np.array([a for a, _ in p.box])
+            inside = ((local >= 0) & (local < np.array(p.shape))).all(axis=1)
+            parts = [a[inside] for a in (one.unfrozen, one.extra, one.deep, one.telling)]
+            self.links.append((tuple(local[inside].T + 1), parts, one.telling_share))
+        self.linked = np.zeros(p.temperature.shape, bool)
+        for where, _, _ in self.links:
+            self.linked[where] = True
 
     def advance(self, freezing: Freezing, targets: npt.NDArray[np.float32], dt_s: float) -> int:
-        """See engine.Stepper. Each step is cut into shorter ones for a while after the probes have changed."""
+        """See engine.Stepper."""
+        self._prepare(freezing)
         for number, row in enumerate(targets):
-            changed = self.before is None or bool((np.isnan(row) != np.isnan(self.before)).any())
-            changed = changed or bool((np.abs(np.nan_to_num(row - self.before)) > 2.0).any())
-            if changed:
-                self.now_s = (
-                    min(_FIRST_STEP_S, self.now_s) if self.before is None else min(2 * _FIRST_STEP_S, self.now_s)
-                )
-            self.before = row
-            pieces = max(1, int(np.ceil(dt_s / self.now_s - 1e-9)))
-            for piece in range(pieces):
-                now = freezing.time_s + dt_s * (number + (piece + 1) / pieces)
-                self._step(freezing, row, dt_s / pieces, now)
-                self.now_s = min(_LONGEST_S, self.now_s * _GROWTH)
+            self._step(freezing, row, dt_s, freezing.time_s + dt_s * (number + 1), number + 1 == len(targets))
             if freezing._near_side():
+                self._far(freezing)
                 return number + 1
         return len(targets)
 
-    def _step(self, freezing: Freezing, target: npt.NDArray[np.float32], dt_s: float, now_s: float) -> None:
-        self._prepare(freezing)
-        p, far = freezing.patch, freezing.far
-        inner = p.inner
+    def _step(
+        self, freezing: Freezing, target: npt.NDArray[np.float32], dt_s: float, now_s: float, last: bool
+    ) -> None:
+        p = freezing.patch
         dt = np.float32(dt_s)
-        rate = np.zeros(p.shape, np.float32)
-        for axis, (a, b) in enumerate(self.faces):
-            flux = _difference(p.temperature, axis)
-            flux *= a
-            extra = _difference(p.integral, axis)
-            extra *= b
-            flux += extra
-            low, high = [slice(None)] * 3, [slice(None)] * 3
-            low[axis], high[axis] = slice(None, -1), slice(1, None)
-            rate += flux[tuple(high)]
-            rate -= flux[tuple(low)]
-        t = p.temperature[inner]
-        enthalpy = p.enthalpy[inner]
-        flow = p.perfusion[inner] * (t >= p.liquidus_c[inner])
-        rate += np.where(flow > 0, p.supply[inner], np.float32(0.0)) - flow * t
-        damping = flow + p.exchange[inner]
-        rate += p.exchange_supply[inner] - p.exchange[inner] * t
-        mushy_total = p.mushy_total[inner]
-        capacity = np.where(
-            enthalpy > 0, self.capacity[0], np.where(enthalpy < -mushy_total, self.capacity[2], self.capacity[1])
-        )
-        flat_rate, flat_damping, flat_capacity = rate.reshape(-1), damping.reshape(-1), capacity.reshape(-1)
-        bounds = []
-        for number, (index, unfrozen, extra_link, where) in enumerate(self.where):
+        cold = _box_of(p.temperature[p.inner] < _COLD_C)
+        self._conduct(p, cold)
+        on = bool(np.isfinite(target).any())
+        pulls = self._driven(freezing, target, dt_s) if on else None
+        if not on:
+            freezing.surfaces_c = np.full(len(freezing.links), np.nan)
+        seeds = p.temperature < (self.soon if on else self.solid)
+        if on:
+            seeds |= self.linked
+        fast = _box_of(seeds[p.inner])
+        before = p.temperature
+        if fast is not None:
+            fast = _grown(fast, p.shape)
+            end, mean = self._fast(p, fast, dt_s, pulls, freezing)
+            frozen = p.enthalpy[fast].copy()
+            before = p.temperature.copy()
+            before[fast] = mean
+        self._slow(p, before, dt)
+        if fast is not None:
+            p.enthalpy[fast] = frozen
+            self.next[fast] = end
+        if freezing.far is not None:
+            p.temperature[:] = before
+            seam_inflow(freezing.far, p, dt_s)
+            self.since_far_s += dt_s
+        p.temperature[p.inner] = self.next[p.inner]
+        if freezing.far is not None and (last or self.since_far_s + dt_s > min(freezing.far.step_s, _LONGEST_S)):
+            self._far(freezing)
+        _book(freezing, dt, now_s)
+
+    def _far(self, freezing: Freezing) -> None:
+        """Let the coarse grid catch up."""
+        if freezing.far is None or self.since_far_s == 0.0:
+            return
+        far_step(freezing.far, self.since_far_s)
+        self.since_far_s = 0.0
+        update_ghosts(freezing.far, freezing.patch)
+
+    def _conduct(self, p: Patch, cold: Slices | None) -> None:
+        """Conductances of the faces of what is cold or was a step ago."""
+        here = _union(cold, self.was_cold)
+        self.was_cold = cold
+        if here is None:
+            return
+        for axis in range(3):
+            low = list(here)
+            low[axis] = slice(here[axis].start - 1, here[axis].stop)
+            one = tuple(low)
+            other = tuple(slice(s.start + 1, s.stop + 1) if n == axis else s for n, s in enumerate(low))
+            half = np.float32(0.5)
+            p.face[axis][one] = conductance(
+                p.unfrozen_face[axis][one],
+                p.extra_face[axis][one],
+                p.deep_face[axis][one],
+                half * (p.liquidus_c[one] + p.liquidus_c[other]),
+                half * (p.span[one] + p.span[other]),
+                p.temperature[one],
+                p.temperature[other],
+            )
+
+    def _driven(
+        self, freezing: Freezing, target: npt.NDArray[np.float32], dt_s: float
+    ) -> tuple[Field, Field, list[tuple[int, Field, float]]]:
+        """Conductance to the probes and what they pull towards, on the box with ghosts, and each probe's (number, share of the
+        pull at its voxels, heat foretold in W/m3)."""
+        p = freezing.patch
+        strength, towards = (np.zeros(p.temperature.shape, np.float32) for _ in range(2))
+        volume = (freezing.medium.grid_mm * 1e-3) ** 3
+        own: list[tuple[int, Field, float]] = []
+        for number, (where, (unfrozen, extra, deep, tells), share) in enumerate(self.links):
             if np.isnan(target[number]):
                 freezing.surfaces_c[number] = np.nan
                 continue
-            surface = self._surface(freezing, number, float(target[number]))
+            t, liquidus, span = (a[where] for a in (p.temperature, p.liquidus_c, p.span))
+
+            def pull(surface: float, parts=(unfrozen, extra, deep), t=t, liquidus=liquidus, span=span) -> Field:  # type: ignore[no-untyped-def]
+                return conductance(*parts, liquidus, span, t, np.float32(surface))
+
+            def taken(surface: float, tells=tells, t=t, pull=pull) -> float:  # type: ignore[no-untyped-def]
+                return float((tells * pull(surface) * (t - np.float32(surface))).sum(dtype=np.float64))
+
+            surface, told = float(target[number]), 0.0
+            power = float(freezing.power_w[number])
+            if np.isfinite(power):
+                factor, debt_j = freezing.steer[number]
+                allowed = max(power - debt_j / dt_s, 0.0) * share / (volume * factor)
+                if taken(surface) > allowed:
+                    low, high = surface, float(max(surface, t.max()))
+                    for _ in range(24):
+                        middle = 0.5 * (low + high)
+                        low, high = (middle, high) if taken(middle) > allowed else (low, middle)
+                    surface = high
+                told = taken(surface)
             freezing.surfaces_c[number] = surface
-            gap = np.float32(surface) - p.temperature[where]
-            pull = unfrozen * gap + extra_link * (p.integral_at(where, surface) - p.integral[where])
-            # Links that give heat back belong to a field that is cold already; before it is they wait.
+            strong = pull(surface)
+            strength[where] += strong
+            towards[where] += strong * np.float32(surface)
+            own.append((number, strong, told))
+        some = np.abs(strength) > 1e-6
+        np.divide(towards, strength, out=towards, where=some)
+        towards[~some] = p.temperature[~some]
+        shares = [
+            (n, np.where(some[self.links[n][0]], pull / np.where(some, strength, 1.0)[self.links[n][0]], 0.0), told)
+            for n, pull, told in own
+        ]
+        return strength, towards, shares  # type: ignore[return-value]
+
+    def _fast(
+        self,
+        p: Patch,
+        box: Slices,
+        dt_s: float,
+        pulls: tuple[Field, Field, list[tuple[int, Field, float]]] | None,
+        freezing: Freezing,
+    ) -> tuple[Field, Field]:
+        """Small steps of a box; its enthalpy is changed. Returns the temperature at the end and the mean on the way."""
+        around: Slices = tuple(slice(s.start - 1, s.stop + 1) for s in box)  # type: ignore[assignment]
+        field = p.temperature[around].copy()
+        inner = (slice(1, -1),) * 3
+        t = field[inner]
+        faces = []
+        for axis in range(3):
+            low = list(box)
+            low[axis] = slice(box[axis].start - 1, box[axis].stop)
+            faces.append(np.ascontiguousarray(p.face[axis][tuple(low)]))
+        total = np.zeros(t.shape, np.float32)
+        for axis, face in enumerate(faces):
+            low_face, high_face = _sides(face, axis)
+            total += low_face
+            total += high_face
+        h, iu, im, if_, m, tl, ga = (
+            np.ascontiguousarray(a[box])
+            for a in (
+                p.enthalpy, p.inverse_heat, p.inverse_mushy, p.inverse_frozen, p.mushy_total, p.liquidus_c, p.heat_slope
+            )
+        )  # fmt: skip
+        curved = bool(ga.any())
+        depth = np.maximum(tl - p.span[box] - t + np.float32(10.0), 0.0)
+        rate = total * np.maximum(iu, if_ / np.maximum(1.0 - ga * depth, 0.1))
+        small = max(1, int(np.ceil(dt_s * float(rate.max()) / _SAFE)))
+        dt = np.float32(dt_s / small)
+        # Blood and exchange, once in every large step.
+        warm = t >= tl
+        flow = p.perfusion[box] * warm + p.exchange[box]
+        h += dt_s * (p.supply[box] * warm + p.exchange_supply[box] - flow * t) / (1.0 + np.float32(dt_s) * flow * iu)
+        mean = np.zeros(t.shape, np.float32)
+        where: tuple[npt.NDArray[np.intp], ...] = ()
+        if pulls is not None:
+            strength, towards, _ = pulls
+            where = tuple(np.nonzero(self.linked[box]))
+            pull, goal = strength[box][where], towards[box][where]
+            if_w, goal_h = if_[where], p.enthalpy_at(tuple(a + s.start for a, s in zip(where, box, strict=True)), goal)
             body = np.float32(freezing.medium.body_c)
-            ready = np.clip((body - p.temperature[where]) / max(0.1 * (float(body) - surface), 1.0), 0.0, 1.0)
-            pull = np.where(unfrozen < 0, pull * ready, pull)
-            flat_rate[index] += pull
-            near = np.abs(gap) > 0.01
-            plain = np.maximum(unfrozen + np.maximum(extra_link, 0.0), 0.0)
-            flat_damping[index] += np.where(near, np.maximum(pull / np.where(near, gap, 1.0), 0.0), plain)
-            # A voxel that is to pass through the freezing range within one step must not be judged by the capacity at
-            # one end of it: the secant to the probe's temperature can never overshoot.
-            cold = p.enthalpy_at(where, surface)
-            wide = np.abs(gap) > 0.01
-            flat_capacity[index[wide]] = (cold - p.enthalpy[where])[wide] / gap[wide]
-            bounds.append((where, cold, p.enthalpy_at(where, max(surface, freezing.medium.body_c))))
-        # Point-implicit for what a voxel does by itself (link, flow, exchange), then the filter for conduction.
-        damping *= dt
-        damping /= capacity
-        damping += np.float32(1.0)
-        rate /= damping
-        rate *= self.live
-        coldest = float(np.nanmin(freezing.surfaces_c)) if np.isfinite(freezing.surfaces_c).any() else float(t.min())
-        rate = self._filtered(rate, dt_s, coldest)
-        rate *= dt * self.live
-        limits = [(w, np.minimum(p.enthalpy[w], lo), np.maximum(p.enthalpy[w], hi)) for w, lo, hi in bounds]
-        enthalpy += rate
-        warm = max((float(c) for c in freezing.surfaces_c if np.isfinite(c)), default=0.0)
-        if warm <= freezing.medium.body_c:
-            np.minimum(enthalpy, self.most, out=enthalpy)
-        # Near a probe nothing becomes colder than its surface; the filter's spread would for a few steps.
-        for where, low_h, high_h in limits:
-            p.enthalpy[where] = np.clip(p.enthalpy[where], low_h, high_h)
-        if far is not None:
-            seam_inflow(far, p, dt_s)
-        self._temperatures(p)
-        if far is not None:
-            pieces = max(1, int(np.ceil(dt_s / far.step_s)))
-            for _ in range(pieces):
-                far_step(far, dt_s / pieces)
-            update_ghosts(far, p)
-        self._book(freezing, dt, now_s)
+            wait = np.maximum(np.float32(0.1) * (body - goal), np.float32(1.0))
+            taken = np.zeros(len(goal), np.float64)
+        rate, one = np.empty_like(t), np.empty_like(t)
+        flux = [np.empty(face.shape, np.float32) for face in faces]
+        for _ in range(small):
+            mean += t
+            rate.fill(0.0)
+            for axis, face in enumerate(faces):
+                index = list(inner)
+                index[axis] = slice(None)
+                line = field[tuple(index)]
+                low_t, high_t = [slice(None)] * 3, [slice(None)] * 3
+                low_t[axis], high_t[axis] = slice(None, -1), slice(1, None)
+                np.subtract(line[tuple(high_t)], line[tuple(low_t)], out=flux[axis])
+                flux[axis] *= face
+                low_flux, high_flux = _sides(flux[axis], axis)
+                rate += high_flux
+                rate -= low_flux
+            if pulls is not None:
+                # The link is taken point-implicitly, with the heat capacity up to the probe's temperature.
+                own, gap, lack = rate[where], goal - t[where], goal_h - h[where]
+                # Links that give heat back belong to a field that is cold already; before it is they wait.
+                ready = np.clip((body - t[where]) / wait, 0.0, 1.0)
+                strong = np.where(pull < 0, pull * ready, pull)
+                wide = (np.abs(gap) > 0.01) & (np.abs(lack) > 1e3)
+                inverse = np.where(wide, gap / np.where(wide, lack, 1.0), if_w)
+                change = dt * (own + strong * gap) / (1.0 + dt * np.maximum(strong, 0.0) * inverse)
+                taken += dt * own - change
+                rate *= dt
+                rate[where] = change
+            else:
+                rate *= dt
+            h += rate
+            # Temperature from enthalpy.
+            np.add(h, m, out=one)
+            np.minimum(one, 0.0, out=one)
+            one *= if_
+            if curved:
+                root = np.sqrt(np.maximum(1.0 + 2.0 * ga * one, 0.01))
+                one *= 2.0
+                one /= 1.0 + root
+            np.maximum(h, 0.0, out=rate)
+            rate *= iu
+            one += rate
+            np.maximum(h, -m, out=rate)
+            np.minimum(rate, 0.0, out=rate)
+            rate *= im
+            one += rate
+            one += tl
+            t[...] = one
+        p.enthalpy[box] = h
+        mean /= np.float32(small)
+        if pulls is not None:
+            field_of = np.zeros(t.shape, np.float64)
+            field_of[where] = taken
+            self._learn(freezing, dt_s, field_of, box, pulls[2])
+        return t, mean
 
-    def _surface(self, freezing: Freezing, number: int, target_c: float) -> float:
-        """The probe's surface temperature: its target, or warmer where it cannot take so much heat."""
-        tells, share = self.telling[number]
-        limit = share * freezing.power_w[number] / (freezing.medium.grid_mm * 1e-3) ** 3
-        if not np.isfinite(limit):
-            return target_c
-        _, unfrozen, extra, where = self.where[number]
-        p = freezing.patch
-
-        def taken(surface: float) -> float:
-            gap = p.temperature[where] - np.float32(surface)
-            heat = unfrozen * gap + extra * (p.integral[where] - p.integral_at(where, surface))
-            return float((tells * heat).sum())
-
-        if taken(target_c) <= limit:
-            return target_c
-        low, high = target_c, float(max(target_c, p.temperature[where].max()))
-        for _ in range(20):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if taken(middle) > limit else (low, middle)
-        return high
-
-    def _temperatures(self, p: Patch) -> None:
-        inner = p.inner
-        h = p.enthalpy[inner]
-        t = np.maximum(h, 0.0)
-        t *= p.inverse_heat[inner]
-        mush = np.clip(h, -p.mushy_total[inner], 0.0)
-        mush *= p.inverse_mushy[inner]
-        t += mush
-        mush *= mush
-        mush *= np.float32(-0.5)
-        mush /= self.span
-        x = -p.mushy_total[inner] - h
-        np.maximum(x, 0.0, out=x)
-        x *= p.inverse_frozen[inner]
-        deep = np.flatnonzero(x.ravel())
-        if len(deep):
-            some = x.ravel()[deep]
-            gamma = p.heat_slope[inner].ravel()[deep]
-            beta = p.conductivity_slope[inner].ravel()[deep]
-            d = 2.0 * some / (1.0 + np.sqrt(np.maximum(1.0 - 2.0 * gamma * some, 0.01)))
-            t.reshape(-1)[deep] -= d
-            mush.reshape(-1)[deep] -= d * (1.0 + 0.5 * beta * d)
-        t += p.liquidus_c[inner]
-        p.temperature[inner] = t
-        p.integral[inner] = mush
-
-    def _book(self, freezing: Freezing, dt: np.float32, now_s: float) -> None:
-        p = freezing.patch
-        inner = p.inner
-        t = p.temperature[inner]
-        coldest = p.coldest_c[inner]
-        np.minimum(coldest, t, out=coldest)
-        for number, isotherm in enumerate(freezing.isotherms_c):
-            cold = t <= isotherm
-            if not cold.any():
+    def _learn(
+        self,
+        freezing: Freezing,
+        dt_s: float,
+        taken: npt.NDArray[np.float64],
+        box: Slices,
+        shares: list[tuple[int, Field, float]],
+    ) -> None:
+        """What each probe of limited power took, against what was foretold and what it may (see compiled._steer)."""
+        volume = (freezing.medium.grid_mm * 1e-3) ** 3
+        for number, share, told in shares:
+            power = float(freezing.power_w[number])
+            if not np.isfinite(power):
                 continue
-            p.below_s[number][inner][cold] += dt
-            first = p.first_s[number][inner]
-            first[cold & (first < 0)] = np.float32(now_s)
-        lost = t < p.stasis_c[inner]
-        if lost.any():
-            p.perfusion[inner][lost] = 0.0
-            p.supply[inner][lost] = 0.0
+            where = tuple(a - s.start for a, s in zip(self.links[number][0], box, strict=True))
+            took = float((taken[where] * share).sum()) * volume
+            factor, debt_j = freezing.steer[number]
+            freezing.steer[number, 1] = max(debt_j + took - power * dt_s, -power * dt_s)
+            foretold = factor * told / self.links[number][2] * volume * dt_s
+            if foretold > 0 and took > 0:
+                freezing.steer[number, 0] = float(np.clip(factor * (0.5 + 0.5 * took / foretold), 0.1, 10.0))
+
+    def _slow(self, p: Patch, before: Field, dt: np.float32) -> None:
+        """One large step of the whole box, from temperatures in which what is stepped fast has its mean."""
+        inner = p.inner
+        rate = np.zeros(p.shape, np.float32)
+        for axis in range(3):
+            index: list[slice] = [slice(1, -1)] * 3
+            index[axis] = slice(None)
+            line = before[tuple(index)]
+            low, high = [slice(None)] * 3, [slice(None)] * 3
+            low[axis], high[axis] = slice(None, -1), slice(1, None)
+            flux = line[tuple(high)] - line[tuple(low)]
+            index[axis] = slice(0, -1)
+            flux *= p.face[axis][tuple(index)]
+            low_flux, high_flux = _sides(flux, axis)
+            rate += high_flux
+            rate -= low_flux
+        t = before[inner]
+        warm = t >= p.liquidus_c[inner]
+        flow = p.perfusion[inner] * warm
+        flow += p.exchange[inner]
+        gain = p.supply[inner] * warm
+        gain += p.exchange_supply[inner]
+        gain -= flow * t
+        flow *= dt
+        flow *= p.inverse_heat[inner]
+        flow += np.float32(1.0)
+        gain /= flow
+        rate += gain
+        rate *= dt
+        p.enthalpy[inner] += rate
+        self.next[inner] = p.temperature_at(inner, p.enthalpy[inner])
 
 
-def _along(face: Field, axis: int) -> Field:
-    """The faces of the inner voxels along an axis, first and last ones to the ghosts included."""
-    index: list[slice] = [slice(1, -1)] * 3
-    index[axis] = slice(0, -1)
-    return face[tuple(index)]
+def _sides(face: Field, axis: int) -> tuple[Field, Field]:
+    """The faces before and after each voxel along an axis."""
+    low, high = [slice(None)] * 3, [slice(None)] * 3
+    low[axis], high[axis] = slice(None, -1), slice(1, None)
+    return face[tuple(low)], face[tuple(high)]
 
 
-def _difference(field: Field, axis: int) -> Field:
-    index: list[slice] = [slice(1, -1)] * 3
-    index[axis] = slice(None)
-    low, high = pair(field[tuple(index)], axis)
-    result: Field = high - low
-    return result
+def _box_of(mask: npt.NDArray[np.bool_]) -> Slices | None:
+    """The smallest box, in indices with ghosts, that holds a mask of the box without them."""
+    found = []
+    for axis in range(3):
+        line = np.flatnonzero(mask.any(axis=tuple(n for n in range(3) if n != axis)))
+        if not len(line):
+            return None
+        found.append(slice(int(line[0]) + 1, int(line[-1]) + 2))
+    return (found[0], found[1], found[2])
 
 
-def _laplace_spectrum(shape: tuple[int, ...], h_m: float) -> Field:
-    """Eigenvalues of minus the discrete Laplacian with insulated faces, in DCT-II order."""
-    total = np.zeros(shape, np.float64)
-    for axis, n in enumerate(shape):
-        values = (2.0 - 2.0 * np.cos(np.pi * np.arange(n) / n)) / h_m**2
-        view = [1, 1, 1]
-        view[axis] = n
-        total = total + values.reshape(view)
-    return total.astype(np.float32)
+def _grown(box: Slices, shape: tuple[int, ...]) -> Slices:
+    """A box with one layer more on every side, within the patch."""
+    a, b, c = (slice(max(1, s.start - 1), min(n + 1, s.stop + 1)) for s, n in zip(box, shape, strict=True))
+    return (a, b, c)
+
+
+def _union(one: Slices | None, other: Slices | None) -> Slices | None:
+    if one is None or other is None:
+        return one or other
+    a, b, c = (slice(min(p.start, q.start), max(p.stop, q.stop)) for p, q in zip(one, other, strict=True))
+    return (a, b, c)
+
+
+def _book(freezing: Freezing, dt: np.float32, now_s: float) -> None:
+    """What happened: coldest, time below, first time below, vessels lost."""
+    p = freezing.patch
+    inner = p.inner
+    t = p.temperature[inner]
+    coldest = p.coldest_c[inner]
+    np.minimum(coldest, t, out=coldest)
+    for number, isotherm in enumerate(freezing.isotherms_c):
+        cold = t <= isotherm
+        if not cold.any():
+            continue
+        p.below_s[number][inner][cold] += dt
+        first = p.first_s[number][inner]
+        first[cold & (first < 0)] = np.float32(now_s)
+    lost = t < p.stasis_c[inner]
+    if lost.any():
+        p.perfusion[inner][lost] = 0.0
+        p.supply[inner][lost] = 0.0
