@@ -28,6 +28,8 @@ LANES = 16
 """Voxels are stepped in blocks of this many along i, so that every block is whole vectors."""
 WIDE = U(LANES)
 COLDEST_EVERY = 8
+STEER_S, RELAX = 5.0, 0.4
+"""Over how long a time what a probe of limited power took too much or too little is made up for."""
 
 
 class _NoAlias(CompilerBase):
@@ -335,63 +337,79 @@ def _enthalpy(t, tl, span, iu, im, if_, ga):
 
 
 @_driver
-def _taken(s, first, last, index, u, e, d, tells, T, tl, w):
-    """Heat that one probe takes at a surface temperature through its telling voxels, W/m3 summed over them."""
+def _inflows(index, sj, sk, T, cx, cy, cz, R):
+    """What conduction brings to every linked voxel as things are, W/m3."""
+    for n in range(len(index)):
+        p = index[n]
+        t = T[p]
+        r = cx[p] * (T[p + 1] - t) + cx[p - 1] * (T[p - 1] - t)
+        r += cy[p] * (T[p + sj] - t) + cy[p - sj] * (T[p - sj] - t)
+        R[n] = r + cz[p] * (T[p + sk] - t) + cz[p - sk] * (T[p - sk] - t)
+
+
+@_driver
+def _foretold(s, first, last, dt, index, u, e, d, R, T, H, iu, im, if_, tl, w, ga):
+    """Heat that one probe would take in a step at a surface temperature, J/m3 summed over its voxels.
+
+    It is what the point-implicit link of _linked_rows takes: all that a voxel loses and gains where the link is strong.
+    """
     total = 0.0
     for n in range(first, last):
-        if tells[n] > F(0.0):
-            p = index[n]
-            total += tells[n] * _link_conductance(s, T[p], tl[p], w[p], u[n], e[n], d[n]) * (T[p] - s)
+        p = index[n]
+        pull = _link_conductance(s, T[p], tl[p], w[p], u[n], e[n], d[n])
+        gap = s - T[p]
+        heat = _enthalpy(s, tl[p], w[p], iu[p], im[p], if_[p], ga[p]) - H[p]
+        inverse = gap / heat if abs(gap) > F(0.01) and abs(heat) > F(1e3) else if_[p]
+        held = dt * max(pull, F(0.0)) * inverse
+        total += dt * (R[n] * held - pull * gap) / (F(1.0) + held)
     return total
 
 
 @_driver
-def _drive(surfaces, allowed, told, starts, index, u, e, d, tells, T, iu, im, if_, tl, w, ga, L, Tp, Hp, share):
-    """Set what the links pull towards. A probe that may not take as much heat as its temperature asks stays warmer.
+def _limited(target, allowed, first, last, dt, index, u, e, d, R, T, H, iu, im, if_, tl, w, ga):
+    """The coldest surface, not below the target, at which a probe takes no more than is allowed, J/m3."""
+    low = target
+    over = _foretold(low, first, last, dt, index, u, e, d, R, T, H, iu, im, if_, tl, w, ga) - allowed
+    if over <= 0.0:
+        return target
+    high = target
+    for n in range(first, last):
+        high = max(high, T[index[n]])
+    under = _foretold(high, first, last, dt, index, u, e, d, R, T, H, iu, im, if_, tl, w, ga) - allowed
+    if under >= 0.0:
+        return high
+    for c in range(12):
+        # Regula falsi, with bisection now and then.
+        middle = F(0.5) * (low + high) if c % 3 == 2 else F(low + (high - low) * over / (over - under))
+        value = _foretold(middle, first, last, dt, index, u, e, d, R, T, H, iu, im, if_, tl, w, ga) - allowed
+        if value > 0.0:
+            low, over = middle, value
+        else:
+            high, under = middle, value
+        if high - low < F(0.01) or abs(value) < 1e-3 * allowed:
+            break
+    return high
 
-    allowed: most that each probe may take through its telling voxels, W/m3 summed over them; told: what it will take.
-    share: (N,) part of a voxel's pull that is the probe's.
-    """
+
+@_driver
+def _drive(surfaces, starts, index, u, e, d, T, iu, im, if_, tl, w, ga, L, Tp, Hp, share):
+    """Set what the links pull towards; share: (N,) part of a voxel's pull that is the probe's."""
     for n in range(len(index)):
         L[index[n]] = Tp[index[n]] = F(0.0)
     for q in range(len(surfaces)):
         s = surfaces[q]
-        first, last = starts[q], starts[q + 1]
-        told[q] = 0.0
-        if np.isnan(s):
-            for n in range(first, last):
-                share[n] = F(0.0)
-            continue
-        if allowed[q] < np.inf:
-            told[q] = _taken(s, first, last, index, u, e, d, tells, T, tl, w)
-            if told[q] > allowed[q]:
-                low, high = s, F(s)
-                for n in range(first, last):
-                    high = max(high, T[index[n]])
-                for _ in range(24):
-                    middle = F(0.5) * (low + high)
-                    if _taken(middle, first, last, index, u, e, d, tells, T, tl, w) > allowed[q]:
-                        low = middle
-                    else:
-                        high = middle
-                s = high
-                told[q] = _taken(s, first, last, index, u, e, d, tells, T, tl, w)
-        surfaces[q] = s
-        for n in range(first, last):
-            p = index[n]
-            pull = _link_conductance(s, T[p], tl[p], w[p], u[n], e[n], d[n])
-            share[n] = pull
-            L[p] += pull
-            Tp[p] += pull * s
-    for q in range(len(surfaces)):
-        if np.isnan(surfaces[q]):
-            continue
         for n in range(starts[q], starts[q + 1]):
-            p = index[n]
-            share[n] = share[n] / L[p] if abs(L[p]) > F(1e-6) else F(0.0)
+            share[n] = F(0.0)
+            if not np.isnan(s):
+                p = index[n]
+                share[n] = _link_conductance(s, T[p], tl[p], w[p], u[n], e[n], d[n])
+                L[p] += share[n]
+                Tp[p] += share[n] * s
     for n in range(len(index)):
         # A voxel that several probes link comes several times.
-        Hp[index[n]] = F(np.nan)
+        p = index[n]
+        share[n] = share[n] / L[p] if abs(L[p]) > F(1e-6) else F(0.0)
+        Hp[p] = F(np.nan)
     for n in range(len(index)):
         p = index[n]
         if np.isnan(Hp[p]):
@@ -400,9 +418,10 @@ def _drive(surfaces, allowed, told, starts, index, u, e, d, tells, T, iu, im, if
 
 
 @_driver
-def _steer(power, dt, volume, tell_share, told, starts, index, share, Q, steer):
-    """Learn from what each probe of limited power took in a step: how wrong it was foretold (steer[:, 0], a factor), and
-    how much it has taken beyond its power so far (steer[:, 1], J)."""
+def _settle(power, dt, volume, told, starts, index, share, Q, steer):
+    """Learn from what each probe of limited power took in a step: by what factor it was foretold wrong (steer[:, 0]), and
+    how much it has taken beyond its power so far, J (steer[:, 1]); a little too little may be made up for. steer[:, 2]
+    is its last surface temperature."""
     for q in range(len(power)):
         if power[q] == np.inf:
             continue
@@ -410,10 +429,10 @@ def _steer(power, dt, volume, tell_share, told, starts, index, share, Q, steer):
         for n in range(starts[q], starts[q + 1]):
             taken += Q[index[n]] * share[n]
         taken *= volume
-        steer[q, 1] = max(steer[q, 1] + taken - power[q] * dt, -power[q] * dt)
-        foretold = steer[q, 0] * told[q] / tell_share[q] * volume * dt
-        if foretold > 0.0 and taken > 0.0:
-            steer[q, 0] = min(max(steer[q, 0] * (0.5 + 0.5 * taken / foretold), 0.1), 10.0)
+        steer[q, 1] = max(steer[q, 1] + taken - power[q] * dt, -STEER_S * power[q])
+        if told[q] > 0.0 and taken > 0.0:
+            ratio = taken / (told[q] * volume * steer[q, 0])
+            steer[q, 0] = min(max(steer[q, 0] * (0.7 + 0.3 * ratio), 0.2), 5.0)
 
 
 @_driver
@@ -603,7 +622,7 @@ def advance(
     X, Y, Z, A, H, cx, cy, cz, ux, uy, uz, ex, ey, ez, dx, dy, dz, iu, im, if_, M, tl, w, solid, soon, watch, ga,
     W, P, E, SE, loss, supply, stasis, coldest, below, first, iso, live,
     c_lo, c_hi, s_lo, s_hi, l_lo, l_hi, f_lo, f_hi, lo, hi, linked, d_lo, d_hi, touched, resting,
-    targets, power, volume, tell_share, steer, starts, index, u, e, d, tells, L, Tp, Hp, Q, share, surfaces,
+    targets, power, volume, steer, starts, index, u, e, d, L, Tp, Hp, Q, R, share, surfaces,
     has_far, far_every, box, far_shape, far, far1, fx, fy, fz, fic, floss, fsupply, inflow, free, factive, far_cold, body,
 ):  # fmt: skip
     """Take up to `steps` large steps of dt seconds, each with as many small ones where it is frozen as are stable.
@@ -620,13 +639,12 @@ def advance(
     done = 0
     freezing = False
     probes = targets.shape[1]
+    told = np.zeros(probes)
     for q in range(probes):
         freezing = freezing or not np.isnan(targets[0, q])
     # Beside a probe that is on, tissue at the end of its freezing range is frozen through within a step: it goes with
     # the ice from the start.
     limit = soon if freezing else solid
-    allowed = np.full(probes, np.inf)
-    told = np.zeros(probes)
     for k in range(nk):
         for j in range(nj):
             row = (k + 1) * sk + (j + 1) * sj
@@ -638,8 +656,8 @@ def advance(
         for q in range(probes):
             surfaces[q] = targets[s, q]
             on = on or not np.isnan(targets[s, q])
-            if power[q] < np.inf:
-                allowed[q] = max(power[q] - steer[q, 1] / dt, 0.0) * tell_share[q] / (volume * steer[q, 0])
+            if np.isnan(targets[s, q]):
+                steer[q, 2] = np.nan
         for k in range(nk):
             for j in range(nj):
                 # What was cold a step ago is looked at once more.
@@ -653,9 +671,26 @@ def advance(
             nk, nj, ni, lo, hi, usj, usk, X, tl, w, ux, uy, uz, ex, ey, ez, dx, dy, dz, cx, cy, cz
         )  # fmt: skip
         if on:
-            _drive(
-                surfaces, allowed, told, starts, index, u, e, d, tells, X, iu, im, if_, tl, w, ga, L, Tp, Hp, share
-            )  # fmt: skip
+            limited = False
+            for q in range(probes):
+                limited = limited or (power[q] < np.inf and not np.isnan(surfaces[q]))
+            if limited:
+                _inflows(index, sj, sk, X, cx, cy, cz, R)
+                for q in range(probes):
+                    if power[q] < np.inf and not np.isnan(surfaces[q]):
+                        # What was taken too much is given up over a while, not in one step.
+                        allowed = max(power[q] - steer[q, 1] / max(STEER_S, dt), 0.0) * dt / (volume * steer[q, 0])
+                        surfaces[q] = _limited(
+                            surfaces[q], allowed, starts[q], starts[q + 1], dt32, index, u, e, d, R, X, H, iu, im, if_, tl, w, ga
+                        )  # fmt: skip
+                        # Conduction answers within the step, which the foretelling does not know: go part of the way.
+                        if not np.isnan(steer[q, 2]):
+                            surfaces[q] = max(targets[s, q], F(steer[q, 2] + RELAX * (surfaces[q] - steer[q, 2])))
+                        steer[q, 2] = surfaces[q]
+                        told[q] = _foretold(
+                            surfaces[q], starts[q], starts[q + 1], dt32, index, u, e, d, R, X, H, iu, im, if_, tl, w, ga
+                        )  # fmt: skip
+            _drive(surfaces, starts, index, u, e, d, X, iu, im, if_, tl, w, ga, L, Tp, Hp, share)
             for n in range(len(index)):
                 Q[index[n]] = F(0.0)
         found, border = _spans(nk, nj, ni, on, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi)
@@ -716,7 +751,7 @@ def advance(
         if found:
             _copy_rows(nk, nj, lo, hi, usj, usk, Z, Y)
         if on:
-            _steer(power, dt, volume, tell_share, told, starts, index, share, Q, steer)
+            _settle(power, dt, volume, told, starts, index, share, Q, steer)
         if has_far:
             _seam(
                 nk, nj, ni, sj, sk, dt32, X, cx, cy, cz, box[0] // 2 + 1, box[1] // 2 + 1, box[2] // 2 + 1,

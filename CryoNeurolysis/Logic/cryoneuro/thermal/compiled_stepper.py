@@ -62,7 +62,7 @@ class CompiledStepper:
             inside = ((local >= 0) & (local < np.array(n))).all(axis=1)
             local = local[inside] + 1
             index.append(np.ravel_multi_index(tuple(local.T), shape))
-            parts.append([a[inside] for a in (one.unfrozen, one.extra, one.deep, one.telling)])
+            parts.append([a[inside] for a in (one.unfrozen, one.extra, one.deep)])
             starts.append(starts[-1] + len(local))
             for k, j, i in local:
                 row = (k - 1, j - 1)
@@ -70,11 +70,10 @@ class CompiledStepper:
                 w["l_hi"][row] = max(i + 1, w["l_hi"][row])
         w["starts"] = np.array(starts, np.int64)
         w["index"] = np.concatenate(index).astype(np.int64) if index else np.zeros(0, np.int64)
-        columns = zip(*parts, strict=True) if parts else [[np.zeros(0, np.float32)]] * 4
-        for name, values in zip(("u", "e", "d", "tells"), columns, strict=True):
+        columns = zip(*parts, strict=True) if parts else [[np.zeros(0, np.float32)]] * 3
+        for name, values in zip(("u", "e", "d"), columns, strict=True):
             w[name] = np.concatenate(list(values)).astype(np.float32)
-        w["share"] = np.zeros(len(w["index"]), np.float32)
-        w["tell_share"] = np.array([one.telling_share for one in freezing.links], np.float64)
+        w["share"], w["R"] = (np.zeros(len(w["index"]), np.float32) for _ in range(2))
         far = freezing.far
         if far is not None:
             w["far1"] = far.temperature.copy()
@@ -121,9 +120,9 @@ class CompiledStepper:
             flat(p.coldest_c), flat(p.below_s), flat(p.first_s), freezing.isotherms_c, flat(w["live"]),
             w["c_lo"], w["c_hi"], w["s_lo"], w["s_hi"], w["l_lo"], w["l_hi"], w["f_lo"], w["f_hi"], w["lo"], w["hi"],
             w["linked"], w["d_lo"], w["d_hi"], w["touched"], w["resting"],
-            targets, freezing.power_w, volume, w["tell_share"], freezing.steer, w["starts"], w["index"],
-            w["u"], w["e"], w["d"], w["tells"],
-            flat(w["L"]), flat(w["Tp"]), flat(w["Hp"]), flat(w["Q"]), w["share"], surfaces,
+            targets, freezing.power_w, volume, freezing.steer, w["starts"], w["index"],
+            w["u"], w["e"], w["d"],
+            flat(w["L"]), flat(w["Tp"]), flat(w["Hp"]), flat(w["Q"]), w["R"], w["share"], surfaces,
             far is not None, far_every, tuple(a for a, _ in p.box), far_shape,
             flat(outer[0]), flat(outer[1]), flat(outer[4]), flat(outer[3]), flat(outer[2]),
             *(flat(x) for x in outer[5:]), np.float32(freezing.medium.body_c),

@@ -27,7 +27,7 @@ from ..model import ThermalError
 from .far import Far, make_far, update_ghosts, upsampled, whole_field
 from .links import ColdSurface, Link, link
 from .medium import Field, Medium, fitted
-from .patch import Box, make_patch, moved_patch
+from .patch import Box, Patch, make_patch, moved_patch
 
 Targets = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 """Surface temperatures (N, probes) at N times in s; NaN where a probe is off."""
@@ -89,8 +89,8 @@ class Freezing:
     Attributes:
         time_s: how far it is.
         surfaces_c: (probes,) surface temperatures of the last step, NaN where a probe is off.
-        steer: (probes, 2) for probes of limited power: by what factor the heat foretold from the voxels that tell was wrong,
-            and the heat taken beyond the power so far, J.
+        steer: (probes, 3) for probes of limited power: by what factor their heat was foretold wrong, what they have taken
+            beyond their power so far, J, and their last surface temperature.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Freezing:
         self.step_s = step_s
         self.time_s = self.edge_j = 0.0
         self.surfaces_c = np.full(len(self.links), np.nan)
-        self.steer = np.tile([1.0, 0.0], (len(self.links), 1))
+        self.steer = np.tile([1.0, 0.0, np.nan], (len(self.links), 1))
         self.calm_s, self._before = 0.0, np.full(len(self.links), np.inf)
         use = compiled_available() if compiled is None else compiled
         if use:
@@ -153,7 +153,7 @@ class Freezing:
             far = make_far(medium)
             far.cover(box)
         self.far: Far | None = far
-        self.patch = make_patch(medium, box, len(self.isotherms_c), constant("stasis_c"))
+        self.patch = self._shaped(make_patch(medium, box, len(self.isotherms_c), constant("stasis_c")))
         self._new_box()
 
     def _first_box(self) -> Box:
@@ -163,6 +163,31 @@ class Freezing:
         low = np.maximum(low // 2 * 2, 0)
         high = np.minimum((high + 1) // 2 * 2, shape)
         return (int(low[0]), int(high[0])), (int(low[1]), int(high[1])), _lanes(int(low[2]), int(high[2]), shape[2])
+
+    def _shaped(self, patch: Patch) -> Patch:
+        """A new patch with the faces near the probes as their links say."""
+        for one in self.links:
+            if one.shaping is None:
+                continue
+            # Both have a layer round them.
+            ranges = [
+                (max(a, p), min(b, q)) for (a, b), (p, q) in zip(patch.box, one.shaping.box, strict=True)
+            ]
+            if any(a >= b for a, b in ranges):
+                continue
+            here, there = (
+                tuple(slice(a - p, b - p + 2) for (a, b), (p, _) in zip(ranges, box, strict=True))
+                for box in (patch.box, one.shaping.box)
+            )
+            for axis in range(3):
+                unfrozen, extra, deep = patch.unfrozen_face[axis], patch.extra_face[axis], patch.deep_face[axis]
+                warm, cold = one.shaping.unfrozen[axis][there], one.shaping.frozen[axis][there]
+                frozen = (unfrozen[here] + extra[here]) * cold
+                unfrozen[here] *= warm
+                extra[here] = frozen - unfrozen[here]
+                deep[here] *= cold
+                patch.face[axis][here] = unfrozen[here]
+        return patch
 
     def _new_box(self) -> None:
         """What has to be made anew when the box has changed."""
@@ -198,7 +223,7 @@ class Freezing:
         patch = self.patch
         new_box: Box = (ranges[0], ranges[1], _lanes(*ranges[2], self.medium.classes_kji.shape[2]))
         update_ghosts(self.far, patch)
-        new = moved_patch(patch, self.medium, new_box, constant("stasis_c"))
+        new = self._shaped(moved_patch(patch, self.medium, new_box, constant("stasis_c")))
         field = upsampled(_readable(self.far), new_box)
         coldest = upsampled(self.far.coldest_c, new_box)
         fresh = np.ones(field.shape, bool)
@@ -377,7 +402,7 @@ class Freezing:
         old, far = self.patch, self.far
         self.medium = medium = _widened(medium)
         self.links = tuple(link(medium, s) for s in self.surfaces)
-        new = make_patch(medium, old.box, len(self.isotherms_c), constant("stasis_c"))
+        new = self._shaped(make_patch(medium, old.box, len(self.isotherms_c), constant("stasis_c")))
         for name in ("coldest_c", "below_s", "first_s"):
             getattr(new, name)[:] = getattr(old, name)
         new.temperature[:] = old.temperature
@@ -432,7 +457,7 @@ class Freezing:
                 "schedule and its protections can be changed. Simulate anew."
             )
         self.time_s = point.time_s
-        self.patch = make_patch(self.medium, point.box, len(self.isotherms_c), constant("stasis_c"))
+        self.patch = self._shaped(make_patch(self.medium, point.box, len(self.isotherms_c), constant("stasis_c")))
         for name, array in point.patch.items():
             getattr(self.patch, name)[:] = array
         if point.far:

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..model import ThermalError
-from .layered_field import DEPTH_K, layered_shares
+from .layered_field import DEPTH_K, LayeredField, layered_fields
 from .medium import Field, Medium
 from .near_field import near_field
 from .patch import Box, face_sum, face_weights
 
 _REACH_CELLS = 4.0
+_LEAST_FLUX, _MOST_SHAPED = 1e-3, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +41,33 @@ class ColdSurface:
 
 
 @dataclass(frozen=True, eq=False)
+class Shaping:
+    """Factors of the faces of a box's voxels (with one layer round it), by axis.
+
+    Attributes:
+        unfrozen, frozen: (3, ...) one for each axis, for the face between a voxel and the next one.
+    """
+
+    box: Box
+    unfrozen: tuple[npt.NDArray[np.float32], ...]
+    frozen: tuple[npt.NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Link:
     """Conductances between one probe and voxels, in the three numbers of conductance.py.
 
     Attributes:
         kji: (N, 3) voxels of the medium's grid.
         unfrozen, extra, deep: (N,) W/m3/K, W/m3/K and W/m3/K2; deep is zero when it is not given.
-        telling: (N,) 1 for voxels whose link tells how much heat the probe takes, 0 for those that it swallows.
-        telling_share: part of all the heat that goes through the telling ones in the near field.
+        shaping: how faces near the probe conduct otherwise than usual, where tissues meet there.
     """
 
     kji: npt.NDArray[np.int64]
     unfrozen: Field
     extra: Field
-    telling: Field
-    telling_share: float
     deep: Field = None  # type: ignore[assignment]
+    shaping: Shaping | None = None
 
     def __post_init__(self) -> None:
         if self.deep is None:
@@ -101,24 +113,39 @@ def link(medium: Medium, surface: ColdSurface) -> Link:
     unfrozen, deep = states[0], states[2]
     frozen = tuple(a + b for a, b in zip(unfrozen, states[1], strict=True))
     cold_faces = tuple((f + DEPTH_K * d).astype(np.float64) for f, d in zip(frozen, deep, strict=True))
-    shares = layered_shares(medium, surface, box, (_REACH_CELLS + 1.5) * h)
-    warm, cold = (phi, phi) if shares is None else (phi * s for s in shares)
-    heat = _gained(warm, unfrozen)
-    strength = (heat / np.maximum(warm, least))[near].astype(np.float32)
+    fields = layered_fields(medium, surface, box, (_REACH_CELLS + 1.5) * h)
+    warm = cold = phi
+    shaping: Shaping | None = None
+    if fields is not None:
+        warm, cold = (np.where(phi > 0, f.value, 0.0) for f in fields)
+        factors = [_factors(f, v, faces) for f, v, faces in zip(fields, (warm, cold), (unfrozen, cold_faces), strict=True)]
+        shaping = Shaping(box, factors[0], factors[1])
+        unfrozen = tuple(a * m for a, m in zip(unfrozen, factors[0], strict=True))
+        frozen, deep, cold_faces = (
+            tuple(a * m for a, m in zip(faces, factors[1], strict=True)) for faces in (frozen, deep, cold_faces)
+        )
+    strength = (_gained(warm, unfrozen) / np.maximum(warm, least))[near].astype(np.float32)
     # The frozen field is one of a certain depth of cold; at others a link changes as the voxel's own faces do.
     per_face = (_gained(cold, cold_faces) / np.maximum(cold, least))[near] / face_sum(cold_faces)[near]
     at_solidus, growth = ((per_face * face_sum(f)[near]).astype(np.float32) for f in (frozen, deep))
-    beyond = np.maximum(across - 0.5 * surface.diameter_mm, np.abs(along) - half * h)[near] / h
-    heat = heat[near]
-    # The voxels hardest on the probe tell least; take the farthest ring that still carries a fair part of the heat.
-    for limit in (0.3, 0.2, 0.1, 0.0):
-        outside = beyond > limit
-        share = float(heat[outside].sum() / heat.sum())
-        if share > 0.3:
-            break
-    return Link(
-        padded[near].astype(np.int64), strength, at_solidus - strength, outside.astype(np.float32), share, growth
-    )
+    return Link(padded[near].astype(np.int64), strength, at_solidus - strength, growth, shaping)
+
+
+def _factors(
+    field: LayeredField, value: npt.NDArray[np.float64], faces: Sequence[npt.NDArray[np.floating]]
+) -> tuple[npt.NDArray[np.float32], ...]:
+    """By what the faces' conductances have to be multiplied to carry the heat of the field; 1 where hardly any goes."""
+    found = []
+    for axis, (flux, face) in enumerate(zip(field.flux, faces, strict=True)):
+        inner = [slice(None)] * 3
+        inner[axis] = slice(0, -1)
+        usual = face[tuple(inner)] * np.diff(value, axis=axis)
+        some = np.abs(usual) > _LEAST_FLUX * np.abs(usual).max(initial=1e-30)
+        ratio = np.divide(flux, usual, out=np.ones_like(flux), where=some)
+        factor = np.ones(face.shape, np.float32)
+        factor[tuple(inner)] = np.clip(ratio, 1.0 / _MOST_SHAPED, _MOST_SHAPED)
+        found.append(factor)
+    return tuple(found)
 
 
 def _gained(phi: npt.NDArray[np.float64], faces: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.float64]:

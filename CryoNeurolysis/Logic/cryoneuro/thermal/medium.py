@@ -311,7 +311,7 @@ def _mixtures(pure: Palette, fractions: npt.NDArray[np.float64]) -> Palette:
         return result
 
     def geometric(values: Field) -> npt.NDArray[np.float64]:
-        result: npt.NDArray[np.float64] = np.exp(mean(np.log(values))) * np.maximum(share, 1e-3)
+        result: npt.NDArray[np.float64] = (1.0/mean(1.0/np.asarray(values,np.float64))) * np.maximum(share, 1e-3)
         return result
 
     frozen, deep = (geometric(k) for k in (pure.frozen_conductivity, pure.conductivity_at(_MIXTURE_DEPTH_K)))

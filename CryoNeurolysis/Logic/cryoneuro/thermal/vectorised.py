@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 
 from .conductance import conductance
 from .far import far_step, seam_inflow, update_ghosts
@@ -23,6 +24,8 @@ _LONGEST_S = 4.0
 _SOON_C = 0.5
 _COLD_C = 0.5
 _SAFE = 0.95
+_STEER_S, _RELAX = 5.0, 0.4
+"""Over how long a time what a probe of limited power took too much or too little is made up for."""
 
 Slices = tuple[slice, slice, slice]
 
@@ -54,10 +57,11 @@ class VectorisedStepper:
         for one in freezing.links:
             local = one.kji - np.array([a for a, _ in p.box])
             inside = ((local >= 0) & (local < np.array(p.shape))).all(axis=1)
-            parts = [a[inside] for a in (one.unfrozen, one.extra, one.deep, one.telling)]
-            self.links.append((tuple(local[inside].T + 1), parts, one.telling_share))
+            parts = [a[inside] for a in (one.unfrozen, one.extra, one.deep)]
+            self.links.append((tuple(local[inside].T + 1), parts))
+        self.told = np.zeros(len(self.links))
         self.linked = np.zeros(p.temperature.shape, bool)
-        for where, _, _ in self.links:
+        for where, _ in self.links:
             self.linked[where] = True
 
     def advance(self, freezing: Freezing, targets: npt.NDArray[np.float32], dt_s: float) -> int:
@@ -80,7 +84,7 @@ class VectorisedStepper:
         on = bool(np.isfinite(target).any())
         pulls = self._driven(freezing, target, dt_s) if on else None
         if not on:
-            freezing.surfaces_c = np.full(len(freezing.links), np.nan)
+            freezing.surfaces_c[:] = freezing.steer[:, 2] = np.nan
         seeds = p.temperature < (self.soon if on else self.solid)
         if on:
             seeds |= self.linked
@@ -137,57 +141,42 @@ class VectorisedStepper:
 
     def _driven(
         self, freezing: Freezing, target: npt.NDArray[np.float32], dt_s: float
-    ) -> tuple[Field, Field, list[tuple[int, Field, float]]]:
+    ) -> tuple[Field, Field, list[tuple[int, Field]]]:
         """Conductance to the probes and what they pull towards, on the box with ghosts, and each probe's (number, share of the
-        pull at its voxels, heat foretold in W/m3)."""
+        pull at its voxels)."""
         p = freezing.patch
         strength, towards = (np.zeros(p.temperature.shape, np.float32) for _ in range(2))
-        volume = (freezing.medium.grid_mm * 1e-3) ** 3
-        own: list[tuple[int, Field, float]] = []
-        for number, (where, (unfrozen, extra, deep, tells), share) in enumerate(self.links):
-            if np.isnan(target[number]):
-                freezing.surfaces_c[number] = np.nan
+        own: list[tuple[int, Field]] = []
+        for number, (where, parts) in enumerate(self.links):
+            freezing.surfaces_c[number] = surface = float(target[number])
+            if np.isnan(surface):
+                freezing.steer[number, 2] = np.nan
                 continue
-            t, liquidus, span = (a[where] for a in (p.temperature, p.liquidus_c, p.span))
-
-            def pull(surface: float, parts=(unfrozen, extra, deep), t=t, liquidus=liquidus, span=span) -> Field:  # type: ignore[no-untyped-def]
-                return conductance(*parts, liquidus, span, t, np.float32(surface))
-
-            def taken(surface: float, tells=tells, t=t, pull=pull) -> float:  # type: ignore[no-untyped-def]
-                return float((tells * pull(surface) * (t - np.float32(surface))).sum(dtype=np.float64))
-
-            surface, told = float(target[number]), 0.0
             power = float(freezing.power_w[number])
             if np.isfinite(power):
-                factor, debt_j = freezing.steer[number]
-                allowed = max(power - debt_j / dt_s, 0.0) * share / (volume * factor)
-                if taken(surface) > allowed:
-                    low, high = surface, float(max(surface, t.max()))
-                    for _ in range(24):
-                        middle = 0.5 * (low + high)
-                        low, high = (middle, high) if taken(middle) > allowed else (low, middle)
-                    surface = high
-                told = taken(surface)
-            freezing.surfaces_c[number] = surface
-            strong = pull(surface)
-            strength[where] += strong
-            towards[where] += strong * np.float32(surface)
-            own.append((number, strong, told))
+                volume = (freezing.medium.grid_mm * 1e-3) ** 3
+                factor, debt_j, last_c = freezing.steer[number]
+                allowed = max(power - debt_j / max(_STEER_S, dt_s), 0.0) * dt_s / (volume * factor)
+                surface, self.told[number] = _limited(p, where, parts, surface, allowed, last_c, dt_s)
+                freezing.surfaces_c[number] = freezing.steer[number, 2] = surface
+            pull = conductance(
+                parts[0], parts[1], parts[2], p.liquidus_c[where], p.span[where], p.temperature[where], np.float32(surface)
+            )
+            strength[where] += pull
+            towards[where] += pull * np.float32(surface)
+            own.append((number, pull))
         some = np.abs(strength) > 1e-6
         np.divide(towards, strength, out=towards, where=some)
         towards[~some] = p.temperature[~some]
-        shares = [
-            (n, np.where(some[self.links[n][0]], pull / np.where(some, strength, 1.0)[self.links[n][0]], 0.0), told)
-            for n, pull, told in own
-        ]
-        return strength, towards, shares  # type: ignore[return-value]
+        whole = np.where(some, strength, np.float32(np.inf))
+        return strength, towards, [(n, pull / whole[self.links[n][0]]) for n, pull in own]
 
     def _fast(
         self,
         p: Patch,
         box: Slices,
         dt_s: float,
-        pulls: tuple[Field, Field, list[tuple[int, Field, float]]] | None,
+        pulls: tuple[Field, Field, list[tuple[int, Field]]] | None,
         freezing: Freezing,
     ) -> tuple[Field, Field]:
         """Small steps of a box; its enthalpy is changed. Returns the temperature at the end and the mean on the way."""
@@ -283,30 +272,29 @@ class VectorisedStepper:
         if pulls is not None:
             field_of = np.zeros(t.shape, np.float64)
             field_of[where] = taken
-            self._learn(freezing, dt_s, field_of, box, pulls[2])
+            self._settle(freezing, dt_s, field_of, box, pulls[2])
         return t, mean
 
-    def _learn(
+    def _settle(
         self,
         freezing: Freezing,
         dt_s: float,
         taken: npt.NDArray[np.float64],
         box: Slices,
-        shares: list[tuple[int, Field, float]],
+        shares: list[tuple[int, Field]],
     ) -> None:
-        """What each probe of limited power took, against what was foretold and what it may (see compiled._steer)."""
+        """What each probe of limited power took, against what was foretold and what it may (see compiled._settle)."""
         volume = (freezing.medium.grid_mm * 1e-3) ** 3
-        for number, share, told in shares:
+        for number, share in shares:
             power = float(freezing.power_w[number])
-            if not np.isfinite(power):
-                continue
-            where = tuple(a - s.start for a, s in zip(self.links[number][0], box, strict=True))
-            took = float((taken[where] * share).sum()) * volume
-            factor, debt_j = freezing.steer[number]
-            freezing.steer[number, 1] = max(debt_j + took - power * dt_s, -power * dt_s)
-            foretold = factor * told / self.links[number][2] * volume * dt_s
-            if foretold > 0 and took > 0:
-                freezing.steer[number, 0] = float(np.clip(factor * (0.5 + 0.5 * took / foretold), 0.1, 10.0))
+            if np.isfinite(power):
+                where = tuple(a - s.start for a, s in zip(self.links[number][0], box, strict=True))
+                took = float((taken[where] * share).sum()) * volume
+                factor, debt_j, _ = freezing.steer[number]
+                freezing.steer[number, 1] = max(debt_j + took - power * dt_s, -_STEER_S * power)
+                if self.told[number] > 0 and took > 0:
+                    ratio = took / (self.told[number] * volume * factor)
+                    freezing.steer[number, 0] = float(np.clip(factor * (0.7 + 0.3 * ratio), 0.2, 5.0))
 
     def _slow(self, p: Patch, before: Field, dt: np.float32) -> None:
         """One large step of the whole box, from temperatures in which what is stepped fast has its mean."""
@@ -339,6 +327,44 @@ class VectorisedStepper:
         rate *= dt
         p.enthalpy[inner] += rate
         self.next[inner] = p.temperature_at(inner, p.enthalpy[inner])
+
+
+def _limited(
+    p: Patch,
+    where: tuple[npt.NDArray[np.intp], ...],
+    parts: list[Field],
+    target_c: float,
+    allowed: float,
+    last_c: float,
+    dt_s: float,
+) -> tuple[float, float]:
+    """The coldest surface, not below the target, at which a probe takes no more than is allowed in a step, and what it takes
+    there, J/m3 summed over its voxels (see compiled._foretold)."""
+    t, h, liquidus, span = (a[where] for a in (p.temperature, p.enthalpy, p.liquidus_c, p.span))
+    inflow = np.zeros(len(t), np.float32)
+    for axis in range(3):
+        for step in (-1, 1):
+            other = tuple(a + step if n == axis else a for n, a in enumerate(where))
+            face = p.face[axis][other if step < 0 else where]
+            inflow += face * (p.temperature[other] - t)
+
+    def taken(surface: float) -> float:
+        pull = conductance(parts[0], parts[1], parts[2], liquidus, span, t, np.float32(surface))
+        gap, heat = np.float32(surface) - t, p.enthalpy_at(where, np.float32(surface)) - h
+        wide = (np.abs(gap) > 0.01) & (np.abs(heat) > 1e3)
+        inverse = np.where(wide, gap / np.where(wide, heat, 1.0), p.inverse_frozen[where])
+        held = dt_s * np.maximum(pull, 0.0) * inverse
+        return float((dt_s * (inflow * held - pull * gap) / (1.0 + held)).sum(dtype=np.float64))
+
+    surface, high = target_c, max(target_c, float(t.max()))
+    if taken(target_c) > allowed:
+        surface = high
+        if taken(high) < allowed:
+            surface = float(brentq(lambda c: taken(c) - allowed, target_c, high, xtol=0.01, maxiter=40))
+    if np.isfinite(last_c):
+        # Conduction answers within the step, which the foretelling does not know: go part of the way.
+        surface = max(target_c, last_c + _RELAX * (surface - last_c))
+    return surface, taken(surface)
 
 
 def _sides(face: Field, axis: int) -> tuple[Field, Field]:

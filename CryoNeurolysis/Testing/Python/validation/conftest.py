@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cryoneuro.knowledge import TissueRecord, tissue
 from cryoneuro.thermal import ColdSurface, Freezing, Medium, compiled_available, tissue_grid
+from cryoneuro.thermal.medium import with_samples
 from scipy.ndimage import map_coordinates
 
 HERE = Path(__file__).parent
@@ -52,20 +53,34 @@ class Lab:
         grid_mm: float,
         offset: Sequence[float] = (0.0, 0.0),
         body_c: float = 37.0,
+        fine: bool = False,
     ) -> tuple[Medium, np.ndarray]:
         """A slice in (x, y) and the voxel coordinates (k, j, i) of its origin; x runs along i, y along j.
 
         Args:
             labels: function of x and y (mm) giving indices into records.
             offset: of the origin against the middle of the grid, in voxels (j, i).
+            fine: where a boundary goes through a half voxel, its quarters in the plane count as well.
         """
         n = int(2 * half_mm / grid_mm / 2) * 2
         origin = np.array([(LAYERS - 1) / 2, (n - 1) / 2 + offset[0], (n - 1) / 2 + offset[1]])
-        y, x = (((np.arange(2 * n) - 0.5) / 2 - c) * grid_mm for c in origin[1:])
-        plane = labels(*np.meshgrid(x, y))
-        halves = np.broadcast_to(plane, (2 * LAYERS, *plane.shape)).copy()
-        halves[:2] = halves[-2:] = len(records)
-        medium = tissue_grid(halves, grid_mm, len(records) + 1).medium((*records, GAS), body_c)
+        gas, fractions = len(records), None
+        if fine:
+            y, x = (((np.arange(4 * n) / 2 - 0.75) / 2 - c) * grid_mm for c in origin[1:])
+            points = np.asarray(labels(*np.meshgrid(x, y)))
+            quarters = np.stack([points[a::2, b::2] for a in (0, 1) for b in (0, 1)], axis=-1)
+            halves = np.broadcast_to(quarters[..., 0], (2 * LAYERS, 2 * n, 2 * n)).copy()
+            halves[:2] = halves[-2:] = gas
+            mixed = np.argwhere((quarters != quarters[..., :1]).any(axis=-1))
+            where = np.array([(k, j, i) for k in range(2, 2 * LAYERS - 2) for j, i in mixed]).reshape(-1, 3)
+            kinds = np.tile(quarters[tuple(mixed.T)].repeat(2, axis=-1), (2 * LAYERS - 4, 1))
+            halves, fractions = with_samples(halves, where, kinds, gas + 1)
+        else:
+            y, x = (((np.arange(2 * n) - 0.5) / 2 - c) * grid_mm for c in origin[1:])
+            plane = labels(*np.meshgrid(x, y))
+            halves = np.broadcast_to(plane, (2 * LAYERS, *plane.shape)).copy()
+            halves[:2] = halves[-2:] = gas
+        medium = tissue_grid(halves, grid_mm, gas + 1, fractions).medium((*records, GAS), body_c)
         return replace(medium, exchange_w_m3k=None, exchange_c=None), origin
 
     @staticmethod

@@ -27,7 +27,7 @@ def wall(medium, plane: int) -> Link:
     where = np.argwhere(medium.palette.conducts[medium.classes_kji])
     where = where[where[:, 2] == plane]
     strong = np.full(len(where), 1e10, np.float32)
-    return Link(where, strong, strong * 3, np.ones(len(where), np.float32), 1.0)
+    return Link(where, strong, strong * 3)
 
 
 def neumann_root(k_f, k_u, c_f, c_u, latent, wall_c, melt_c, start_c) -> float:
@@ -214,7 +214,7 @@ def test_perfused_steady_sphere(lab) -> None:
     medium = tissue_grid(np.zeros((2 * n,) * 3, np.uint8), 1.0, 1).medium((record,), body)
     where = np.argwhere(r0 > np.linalg.norm(np.indices((n,) * 3).T - (n - 1) / 2, axis=-1).T)
     strong = np.full(len(where), 1e10, np.float32)
-    ball = Link(where, strong, strong * 3, np.ones(len(where), np.float32), 1.0)
+    ball = Link(where, strong, strong * 3)
     freezing = Freezing(medium, [], [0.0], links=[ball], power_w=[np.inf], composite=False)
     freezing.advance(400.0, lambda t: np.full((len(t), 1), cold))
     field = freezing.temperature_c()
