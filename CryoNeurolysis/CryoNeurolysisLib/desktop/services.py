@@ -225,7 +225,7 @@ def viewPictures(folder: Path) -> tuple[Any, ...]:
     if layout.threeDViewCount:
         views.append(("3D view", layout.threeDWidget(0).threeDView()))
     band = _(
-        "Thick lines: 0, -20 and -40 C as shown; CT itself shows the 0 C edge only. Thin: where -20 C may lie as well."
+        "Thick lines: the isotherms as shown; CT itself shows the 0 C edge only. Thin: where the one that treats may lie as well."
     )
     found = []
     for number, (words, view) in enumerate(views):

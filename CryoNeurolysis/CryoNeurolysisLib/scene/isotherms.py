@@ -16,6 +16,7 @@ from .nodes import modelNode
 
 SHOWN_C = (0.0, -20.0, -40.0)
 _OPACITY = {0.0: 0.25, -20.0: 0.4, -40.0: 0.6}
+_OPACITY_ELSE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,20 +29,31 @@ class Band:
 
 
 def isothermColor(isotherm_c: float) -> tuple[float, float, float]:
-    """Color of an isotherm, from the data."""
-    return color(f"isotherm_{isotherm_c:g}")
+    """Color of an isotherm, from the data; one that a plan treats at and the data does not know has a color of its own."""
+    return color(f"isotherm_{isotherm_c:g}" if isotherm_c in SHOWN_C else "isotherm_else")
 
 
-def isothermSurfaces(field_kji: np.ndarray, geometry: VolumeGeometry) -> dict[float, Any]:
+def shownC(treat_c: float | None) -> tuple[float, ...]:
+    """Isotherms that are drawn, warmest first: the usual ones, and that which treats the nerve."""
+    return tuple(sorted({*SHOWN_C, *([] if treat_c is None else [float(treat_c)])}, reverse=True))
+
+
+def isothermWords(treat_c: float, edge: str, treated: str) -> list[tuple[str, float]]:
+    """What each drawn isotherm is: words for the edge of the ice and for that which treats, the number for the others."""
+    words = {0.0: edge} | {float(treat_c): treated}
+    return [(words.get(c, f"{c:g} C"), c) for c in shownC(treat_c)]
+
+
+def isothermSurfaces(field_kji: np.ndarray, geometry: VolumeGeometry, treat_c: float | None = None) -> dict[float, Any]:
     """The surface of each shown isotherm of a temperature field (any thread); empty where it is not reached."""
-    return {isotherm: isosurface(field_kji, geometry, isotherm) for isotherm in SHOWN_C}
+    return {isotherm: isosurface(field_kji, geometry, isotherm) for isotherm in shownC(treat_c)}
 
 
 def isothermNodes(scene: Any, surfaces: dict[float, Any]) -> dict[float, Any]:
     """A model for each isotherm."""
     return {
-        isotherm: modelNode(scene, f"Isotherm {isotherm:g} C", surface, isothermColor(isotherm), _OPACITY[isotherm], 3)
-        for isotherm, surface in surfaces.items()
+        c: modelNode(scene, f"Isotherm {c:g} C", surface, isothermColor(c), _OPACITY.get(c, _OPACITY_ELSE), 3)
+        for c, surface in surfaces.items()
     }
 
 

@@ -10,7 +10,7 @@ from cryoneuro.knowledge import color
 from cryoneuro.model import Advice, Case, moved
 
 from .host import HeadlessHost
-from .isotherms import isothermColor
+from .isotherms import SHOWN_C, isothermColor, isothermWords
 from .live_scene import LiveScene, bandOf
 from .views import SliceView
 
@@ -103,9 +103,9 @@ def _legend(picture: LivePicture) -> list[tuple[str, tuple[float, float, float]]
     rows = []
     if picture.run is not None:
         moment = "predicted now" if picture.frozen_s is not None else "coldest, if frozen so"
-        rows.append((f"0 C, {moment}", isothermColor(0.0)))
-        rows.append((f"-20 C (thin: +-{bandOf(picture):.1f} mm)", isothermColor(-20.0)))
-        rows.append(("-40 C", isothermColor(-40.0)))
+        treat_c = SHOWN_C[1] if picture.plan is None else picture.plan.treat_c
+        treated = f"{treat_c:g} C (thin: +-{bandOf(picture):.1f} mm)"
+        rows += [(words, isothermColor(c)) for words, c in isothermWords(treat_c, f"0 C, {moment}", treated)]
     if picture.ice is not None and picture.ice.seen_kji.any():
         rows.append(("ice that is seen (thin: its doubt)", _WHITE))
     if picture.alignment is not None:

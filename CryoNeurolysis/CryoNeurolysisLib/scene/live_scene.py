@@ -13,7 +13,7 @@ from cryoneuro.model import Case
 
 from .case_scene import OWNER, removeNode
 from .convert import isosurface, tube, vtkMatrix
-from .isotherms import bandNodes, bands, isothermNodes, isothermSurfaces
+from .isotherms import SHOWN_C, bandNodes, bands, isothermNodes, isothermSurfaces
 from .nodes import LEVEL_HU, WINDOW_HU, modelNode, nerveNode, segmentationNode, volumeNode
 
 _PLANNED_RGB = (0.75, 0.75, 0.75)
@@ -98,11 +98,12 @@ class LiveScene:
                 cold = tube(placed.cold_ends_ras_mm, 1.15 * radius)
                 nodes.append(modelNode(self.scene, f"Probe {number} cold part", cold, color("probe_active"), 1.0, 2))
         if picture.run is not None:
+            treat_c = SHOWN_C[1] if picture.plan is None else picture.plan.treat_c
             field = picture.run.coldest_c
             if picture.frozen_s is not None:
                 field = temperature_at(picture.run, picture.now_s)
-            nodes += isothermNodes(self.scene, isothermSurfaces(field, picture.run.geometry)).values()
-            nodes += bandNodes(self.scene, bands(picture.run, -20.0, None, field, bandOf(picture)))
+            nodes += isothermNodes(self.scene, isothermSurfaces(field, picture.run.geometry, treat_c)).values()
+            nodes += bandNodes(self.scene, bands(picture.run, treat_c, None, field, bandOf(picture)))
         ice = picture.ice
         if ice is not None and ice.seen_kji.any():
             edge = isosurface(-ice.inside_mm_kji, ice.geometry, 0.0)

@@ -10,7 +10,7 @@ from cryoneuro.model import Anatomy, Case, Nerve
 from scipy import ndimage
 
 from .convert import imageData, isosurface
-from .isotherms import Band, bands, isothermSurfaces
+from .isotherms import SHOWN_C, Band, bands, isothermSurfaces
 from .nodes import SegmentLayers, segmentLayers
 
 CONTEXT_GROUPS = ("bone", "aorta", "vessel", "kidney", "lung")
@@ -55,12 +55,13 @@ def prepareCase(case: Case, before: Prepared | None = None) -> Prepared:
     if before is not None and old is not None and old.thermal is case.thermal and old.assessment is case.assessment:
         return Prepared(case, layers, context or (), before.isotherms, before.bands, before.coldest)
     ensemble = case.assessment.ensemble if case.assessment is not None else None
+    treat_c = SHOWN_C[1] if case.plan is None else case.plan.treat_c
     return Prepared(
         case,
         layers,
         context or (),
-        isothermSurfaces(case.thermal.coldest_c, case.thermal.geometry),
-        bands(case.thermal, doubt=ensemble),
+        isothermSurfaces(case.thermal.coldest_c, case.thermal.geometry, treat_c),
+        bands(case.thermal, treat_c, ensemble),
         imageData(case.thermal.coldest_c),
     )
 

@@ -13,7 +13,7 @@ from cryoneuro.model import Case
 
 from .case_scene import CaseNodes, buildCase
 from .host import HeadlessHost
-from .isotherms import isothermColor
+from .isotherms import SHOWN_C, isothermColor, isothermWords, shownC
 from .views import SliceView, ThreeDView
 
 _SIZE = (640, 640)
@@ -68,15 +68,19 @@ def _sampled(case: Case) -> bool:
     return ensemble is not None and ensemble.probability is not None
 
 
+def _treatC(case: Case) -> float:
+    return SHOWN_C[1] if case.plan is None else case.plan.treat_c
+
+
 def _explained(case: Case) -> str:
+    treat_c = _treatC(case)
     band = (
-        "-20 C is reached in 16 (outer) and in 84 (inner, where there is such a place) of a hundred runs of the sample"
+        f"{treat_c:g} C is reached in 16 (outer) and in 84 (inner, where there is such a place) of a hundred runs of the sample"
         if _sampled(case)
-        else f"-20 C may lie as well, one sigma ({neighbor_band_mm():.1f} mm)"
+        else f"{treat_c:g} C may lie as well, one sigma ({neighbor_band_mm():.1f} mm)"
     )
-    return (
-        f"Thick lines: coldest reached, 0, -20 and -40 C; CT itself shows the 0 C edge only. Thin lines: where {band}."
-    )
+    numbers = ", ".join(f"{c:g}" for c in shownC(treat_c))
+    return f"Thick lines: coldest reached, {numbers} C; CT itself shows the 0 C edge only. Thin lines: where {band}."
 
 
 def _target(case: Case) -> np.ndarray:
@@ -92,8 +96,9 @@ def _legend(case: Case) -> list[tuple[str, tuple[float, float, float]]]:
     rows = []
     if case.thermal is not None:
         band = "in 16, 84 of 100 runs" if _sampled(case) else f"+-{neighbor_band_mm():.1f} mm"
-        words = {0.0: "0 C, edge of the ice", -20.0: f"-20 C, nerve treated (thin: {band})", -40.0: "-40 C"}
-        rows += [(words[c], isothermColor(c)) for c in (0.0, -20.0, -40.0)]
+        treat_c = _treatC(case)
+        treated = f"{treat_c:g} C, nerve treated (thin: {band})"
+        rows += [(words, isothermColor(c)) for words, c in isothermWords(treat_c, "0 C, edge of the ice", treated)]
     if case.plan is not None:
         sigma = case.plan.nerve.sigma_mm
         rows.append((f"nerve, course +-{sigma:g} mm", color("nerve")))

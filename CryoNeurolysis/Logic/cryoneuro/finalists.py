@@ -132,12 +132,12 @@ def frozen_finalists(
 def freeze(anatomy: Anatomy, plan: Plan, rank: int = 1, cancelled: Cancelled = never_cancelled) -> Finalist:
     """A plan with what its ice does in a coarse preview."""
     run = simulate(anatomy, plan, grid_mm=PREVIEW_GRID_MM, snapshot_s=1e6, cancelled=cancelled)
-    dose = nerve_dose(run, plan.nerve)
+    dose = nerve_dose(run, plan.nerve, treat_c=plan.treat_c)
     rows = []
     for guard in guards(anatomy, run, 0.0):
         limit = plan.limits.get(f"guard.{guard.group}", "guard.default")
         margin = limit.slack(guard.coldest_c) / max(abs(limit.warning - limit.stop), 1.0)
         rows.append((margin, guard.name, guard.coldest_c))
     margin, name, coldest_c = min(rows)
-    treated_mm = dose.treated_length_mm(plan.limits["nerve.coldest"].stop)
+    treated_mm = dose.treated_length_mm(plan.treat_c)
     return Finalist(plan, rank, run, treated_mm, float(dose.section_c.min()), name, coldest_c, margin)

@@ -53,7 +53,7 @@ from .planning import (
     tried_paths,
     why_not,
 )
-from .thermal import ISOTHERMS_C, cold_profile, placed_protections, simulate, simulate_box, tissue_box
+from .thermal import cold_profile, placed_protections, reached_box, simulate, simulate_box, tissue_box, watched_c
 from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
 
 DOUBT_SAMPLES = 64
@@ -495,7 +495,7 @@ def sampled_doubt(
     progress: Progress = no_progress,
     cancelled: Cancelled = never_cancelled,
 ) -> Doubt | None:
-    """Freeze a designed sample of what is uncertain on a preview grid; None when cancelled.
+    """Freeze a designed sample of what is uncertain on the plan's own grid; None when cancelled.
 
     Runs go side by side; each depends on its own draw only, so the result does not depend on how many do.
 
@@ -503,7 +503,7 @@ def sampled_doubt(
         AssessmentError: see assessment.draw and Judge.doubt.
     """
     variations = draw(plan, samples, seed)
-    box = tissue_box(anatomy, plan, PREVIEW_GRID_MM)
+    box = reached_box(tissue_box(anatomy, plan, float(nominal.geometry.spacing_mm[0])), nominal)
     protections = placed_protections(anatomy, plan, box.geometry)
     judge = Judge(anatomy, plan, nominal)
     done = [0]
@@ -518,6 +518,7 @@ def sampled_doubt(
                 plan.protocol,
                 snapshot_s=1e6,
                 protections=protections,
+                isotherms_c=watched_c(plan),
                 records=varied_records(box.records, variation),
                 cancelled=cancelled,
             )
@@ -531,7 +532,7 @@ def sampled_doubt(
         outcomes = tuple(pool.map(one, variations))
     if cancelled():
         return None
-    return judge.doubt(variations, outcomes, box.geometry, ISOTHERMS_C, seed)
+    return judge.doubt(variations, outcomes, box.geometry, watched_c(plan), seed)
 
 
 def points_of(values: npt.ArrayLike) -> tuple[tuple[float, float, float], ...]:

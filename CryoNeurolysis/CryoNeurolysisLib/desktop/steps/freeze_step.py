@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import qt
-from cryoneuro.knowledge import color, probes, protocols
+from cryoneuro.knowledge import probes, protocols
 from slicer.i18n import tr as _
 
+from ...scene.isotherms import SHOWN_C, isothermColor, isothermWords
 from ..tables import MARKS, fillTable
 from .base import Step
 
@@ -132,7 +133,7 @@ class FreezeStep(Step):
             return
         # A slider that stands at its end already says nothing, but the isotherms are new.
         self.onTime(len(times) - 1)
-        self.ui.legendLabel.setText(_legend())
+        self.ui.legendLabel.setText(_legend(SHOWN_C[1] if runner.case.plan is None else runner.case.plan.treat_c))
         rows = []
         for finding in assessment.findings:
             if not finding.id.startswith("guard.") or finding.value is None:
@@ -152,15 +153,12 @@ class FreezeStep(Step):
         return found.index(identifier) if identifier in found else 0
 
 
-def _legend() -> str:
+def _legend(treatC: float) -> str:
     """What the lines in the views mean, each with its color and in words."""
-    lines = (
-        ("isotherm_0", _("0 C, edge of the ice, all that CT shows")),
-        ("isotherm_-20", _("-20 C, nerve treated (thin: where it may lie as well)")),
-        ("isotherm_-40", "-40 C"),
-    )
+    edge = _("0 C, edge of the ice, all that CT shows")
+    treated = f"{treatC:g} C, " + _("nerve treated (thin: where it may lie as well)")
     marks = []
-    for name, words in lines:
-        red, green, blue = (round(255 * value) for value in color(name))
+    for words, isotherm in isothermWords(treatC, edge, treated):
+        red, green, blue = (round(255 * value) for value in isothermColor(isotherm))
         marks.append(f'<span style="color:rgb({red},{green},{blue})">\u25a0</span> {words}')
     return "; ".join(marks)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import replace
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,34 +12,49 @@ from ..knowledge import constant, injury_classes
 from ..knowledge import nerve as nerve_record
 from ..model import Anatomy, Assessment, Doubt, Finding, Limit, Plan, Status, ThermalRun, Verdict
 from ..planning import clearance_words
+from .dose_chance import DRAWS, dose_chance
 from .guards import Guard, distance_mm, guards
+from .interval import chance_words, interval
 from .nerve_dose import NerveDose, nerve_dose
 from .regrowth import regrowth
+
+Band = tuple[float, float, float]
+"""16, 50 and 84 of a hundred runs of a sample."""
 
 _ORDER = {Status.STOP: 0, Status.UNKNOWN: 1, Status.WARNING: 2, Status.OK: 3}
 
 
-def assess(anatomy: Anatomy, plan: Plan, run: ThermalRun, ensemble: Doubt | None = None) -> Assessment:
+def assess(
+    anatomy: Anatomy, plan: Plan, run: ThermalRun, ensemble: Doubt | None = None, placed: bool = False
+) -> Assessment:
     """Findings on the nerve, on every neighbor and on the path, worst first, and the verdict.
 
     Args:
-        ensemble: a designed sample of runs; its bands and chances are used. Without one, bands come from moving the nerve
-            and the neighbors against the cold by one sigma of what is uncertain: the model's isotherm error, the targeting
-            error, and for the nerve the sigma of its course.
+        ensemble: a designed sample of runs; its bands and chances are used, and the plan's own values stand beside them,
+            inside or outside. Without one, bands come from moving the nerve and the neighbors against the cold by one sigma
+            of what is uncertain (the model's isotherm error, the targeting error, and for the nerve the sigma of its course),
+            and the chance that the nerve is treated from moving the cold as a whole.
+        placed: the probe was seen where the plan has it, so that the chances of placing it say nothing any more.
     """
     nerve = plan.nerve
     neighbor_band = neighbor_band_mm()
     nerve_band = math.hypot(neighbor_band, nerve.sigma_mm)
-    dose = nerve_dose(run, nerve)
-    moved = [nerve_dose(run, nerve, shift) for shift in _shifts(plan, nerve_band)]
-    findings = _nerve_findings(plan, dose, moved)
+    treat_c = plan.treat_c
+    dose = nerve_dose(run, nerve, treat_c=treat_c)
+    moved = [nerve_dose(run, nerve, shift, treat_c) for shift in _shifts(plan, nerve_band)]
+    bands: dict[str, Band] = (
+        {} if ensemble is None else {name: (low, middle, high) for name, low, middle, high in ensemble.bands}
+    )
+    findings = _nerve_findings(plan, dose, moved, bands)
     guarded = guards(anatomy, run, neighbor_band)
-    findings += [_guard_finding(plan, guard) for guard in guarded]
+    findings += [_guard_finding(plan, guard, bands) for guard in guarded]
     findings += _tumor_findings(anatomy, plan, run, neighbor_band)
     if ensemble is not None:
-        bands = {name: (low, high) for name, low, _, high in ensemble.bands}
-        findings = [_with_band(f, plan, bands[f.id]) if f.id in bands else f for f in findings]
-        findings += [_chance_finding(plan, ensemble, what) for what in ("treated", "safe")]
+        findings += [
+            _chance_finding(plan, what, ensemble.chance(what), ensemble.samples, "runs") for what in ("treated", "safe")
+        ]
+    elif run.complete and not placed:
+        findings.append(_chance_finding(plan, "treated", dose_chance(run, plan), DRAWS, "places of the cold"))
     findings += [_path_finding(plan, n) for n in range(len(plan.clearances)) if not plan.clearances[n].unknown]
     findings += [_unknown_finding(group) for group in plan.unknown]
     if not nerve.confirmed:
@@ -65,7 +79,8 @@ def assess(anatomy: Anatomy, plan: Plan, run: ThermalRun, ensemble: Doubt | None
     if ensemble is not None:
         doubt = (
             *ensemble.sentences,
-            "Bands: 16 to 84 of a hundred runs. Not varied: the shape of the anatomy, the heat sinks of large vessels.",
+            "Bands: 16 to 84 of a hundred runs; what is planned may lie outside. "
+            "Not varied: the shape of the anatomy, the heat sinks of large vessels.",
         )
     return Assessment(
         tuple(findings),
@@ -126,7 +141,16 @@ def _measured(
     )
 
 
-def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose]) -> list[Finding]:
+def _banded(bands: Mapping[str, Band], finding_id: str, values: list[float]) -> tuple[float, float, str]:
+    """Low and high end of a finding's band, and what is to be said of its middle: from the sample where there is one, else
+    from the values with the nerve moved."""
+    if finding_id in bands:
+        low, middle, high = bands[finding_id]
+        return low, high, f", half of the runs beyond {middle:.1f}"
+    return min(values), max(values), ""
+
+
+def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose], bands: Mapping[str, Band]) -> list[Finding]:
     nerve = plan.nerve
     treat = plan.limits["nerve.coldest"]
     length = plan.limits["nerve.treated_length"]
@@ -135,35 +159,38 @@ def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose]) -> list
     coldest = [float(d.section_c.min()) for d in everyone]
     deepest = [float(d.innermost_c.min()) for d in everyone]
     place = int(np.argmin(dose.section_c))
+    short, long, half = _banded(bands, length.id, lengths)
+    cold, warm, _ = _banded(bands, treat.id, coldest)
+    deep, shallow, _ = _banded(bands, "nerve.overfreeze", deepest)
     found = [
         _measured(
             length,
             nerve.name,
             "treated length",
             lengths[0],
-            min(lengths),
-            max(lengths),
-            f"The whole cross-section reaches {treat.stop:g} C over {lengths[0]:.1f} mm in one piece "
-            f"(band {min(lengths):.1f} to {max(lengths):.1f} mm; at least {length.stop:g}, wanted {length.warning:g} mm).",
+            short,
+            long,
+            f"The whole cross-section reaches {treat.stop:g} C over {lengths[0]:.1f} mm in one piece as planned "
+            f"(band {short:.1f} to {long:.1f} mm{half}; at least {length.stop:g}, wanted {length.warning:g} mm).",
         ),
         _measured(
             treat,
             nerve.name,
             "coldest cross-section",
             coldest[0],
-            min(coldest),
-            max(coldest),
-            f"The coldest cross-section reaches {coldest[0]:.0f} C throughout (band {min(coldest):.0f} to "
-            f"{max(coldest):.0f} C) and stays at {treat.stop:g} C or colder for {dose.seconds_below[place] / 60:.1f} min.",
+            cold,
+            warm,
+            f"The coldest cross-section reaches {coldest[0]:.0f} C throughout (band {cold:.0f} to "
+            f"{warm:.0f} C) and stays at {treat.stop:g} C or colder for {dose.seconds_below[place] / 60:.1f} min.",
         ),
         _measured(
             plan.limits["nerve.overfreeze"],
             nerve.name,
             "coldest point",
             deepest[0],
-            min(deepest),
-            max(deepest),
-            f"The coldest point in the nerve is {deepest[0]:.0f} C (band {min(deepest):.0f} to {max(deepest):.0f} C).",
+            deep,
+            shallow,
+            f"The coldest point in the nerve is {deepest[0]:.0f} C (band {deep:.0f} to {shallow:.0f} C).",
         ),
     ]
     reached = [c for c in injury_classes() if deepest[0] > c.warmer_than_c]
@@ -198,44 +225,28 @@ def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose]) -> list
     return found
 
 
-def _with_band(finding: Finding, plan: Plan, band: tuple[float, float]) -> Finding:
-    """A finding with the sample's band; what holds only in the middle of it is not simply fine."""
-    # As planned the nerve lies best: what chance does to it is mostly worse, and the plan's own value may be outside.
-    low, high = (
-        (band[0], band[1]) if finding.value is None else (min(band[0], finding.value), max(band[1], finding.value))
-    )
-    limit = plan.limits.get(finding.id, "guard.default") if finding.id.startswith("nerve.") else None
-    if limit is None:
-        limit = plan.limits.get(f"guard.{finding.subject}", "guard.default")
-    status = finding.status
-    stop = finding.stop
-    if status is Status.OK and stop is not None and ((low < stop) if limit.at_least else (high > stop)):
-        status = Status.WARNING
-    digits = 1 if finding.unit == "mm" else 0
-    unit = "C" if finding.unit == "degC" else finding.unit
-    words = re.sub(
-        r"\(band [-0-9.]+ to [-0-9.]+ \w+", f"(band {low:.{digits}f} to {high:.{digits}f} {unit}", finding.sentence
-    )
-    return replace(finding, low=low, high=high, status=status, sentence=words)
-
-
-def _chance_finding(plan: Plan, ensemble: Doubt, what: str) -> Finding:
-    chance, wanted = ensemble.chance(what), constant("chance_wanted")
-    words = "that the nerve is treated" if what == "treated" else "that every neighbor stays within its limit"
+def _chance_finding(plan: Plan, what: str, chance: float, count: int, counted: str) -> Finding:
+    wanted = constant("chance_wanted")
+    low, high = interval(chance, count)
+    treated = what == "treated"
+    words = "that the nerve is treated" if treated else f"that {_WITHIN}"
     return Finding(
-        f"chance.{what.replace(' ', '_')}",
-        plan.nerve.name if what == "treated" else "neighbors",
+        f"chance.{what}",
+        plan.nerve.name if treated else "neighbors and nerve",
         f"chance {words}",
         "",
         chance,
-        None,
-        None,
+        low,
+        high,
         wanted,
         None,
         None,
         Status.OK if chance >= wanted else Status.WARNING,
-        f"The chance {words} is {100 * chance:.0f} % ({ensemble.samples} runs; {100 * wanted:.0f} % wanted).",
+        f"The chance {words} is {chance_words(chance, low, high)} ({count} {counted}; {100 * wanted:.0f} % wanted).",
     )
+
+
+_WITHIN = "every neighbor stays within its limit and the nerve within its own limit of cold"
 
 
 def _tumor_findings(anatomy: Anatomy, plan: Plan, run: ThermalRun, band_mm: float) -> list[Finding]:
@@ -274,7 +285,7 @@ def _tumor_findings(anatomy: Anatomy, plan: Plan, run: ThermalRun, band_mm: floa
     return found
 
 
-def _guard_finding(plan: Plan, guard: Guard) -> Finding:
+def _guard_finding(plan: Plan, guard: Guard, bands: Mapping[str, Band]) -> Finding:
     limit = plan.limits.get(f"guard.{guard.group}", "guard.default")
     name = guard.name.replace("_", " ")
     finding_id = f"guard.{guard.name}"
@@ -291,8 +302,9 @@ def _guard_finding(plan: Plan, guard: Guard) -> Finding:
         where = "its wall touches the ice (0 C)"
     else:
         where = f"{guard.frozen_ml:.1f} mL of it inside the ice (0 C)"
-    text = f"{name}: coldest {guard.coldest_c:.0f} C (band {guard.worst_c:.0f} to {guard.best_c:.0f} C), {where}."
-    return _measured(limit, guard.name, "coldest point", guard.coldest_c, guard.worst_c, guard.best_c, text, finding_id)
+    low, high, _ = _banded(bands, finding_id, [guard.worst_c, guard.best_c])
+    text = f"{name}: coldest {guard.coldest_c:.0f} C (band {low:.0f} to {high:.0f} C), {where}."
+    return _measured(limit, guard.name, "coldest point", guard.coldest_c, low, high, text, finding_id)
 
 
 def _path_finding(plan: Plan, number: int) -> Finding:
@@ -330,34 +342,61 @@ def _unconfirmed_finding(name: str) -> Finding:
 
 
 def _verdict(findings: list[Finding], plan: Plan) -> tuple[Verdict, str]:
+    """The case in one word, and why: what is planned, and what chance makes of it.
+
+    No verdict says treated, or safe, of what mostly fails: a chance below `chance_least` decides.
+    """
     by_id = {f.id: f for f in findings}
     length, coldest = by_id["nerve.treated_length"], by_id["nerve.coldest"]
-    treated = length.status is not Status.STOP and coldest.status is not Status.STOP
+    treated, safe = by_id.get("chance.treated"), by_id.get("chance.safe")
+    least = constant("chance_least")
+    reached = length.status is not Status.STOP and coldest.status is not Status.STOP
+    mostly = treated is None or treated.value is None or treated.value >= least
+    mostly_safe = safe is None or safe.value is None or safe.value >= least
     harmed = [f for f in findings if f.status is Status.STOP and f.id not in ("nerve.treated_length", "nerve.coldest")]
     unknown = [f for f in findings if f.status is Status.UNKNOWN]
     warned = [f for f in findings if f.status is Status.WARNING]
-    parts = [
-        f"The nerve is treated over {length.value:.1f} mm."
-        if treated
-        else f"The nerve is not treated: {length.value:.1f} mm reach {plan.limits['nerve.coldest'].stop:g} C, "
-        f"{length.stop:g} mm are needed."
-    ]
+    chance = _words(treated)
+    treat_c = plan.treat_c
+    if not reached:
+        parts = [
+            f"The nerve is not treated: {length.value:.1f} mm reach {treat_c:g} C, {length.stop:g} mm are needed"
+            f"{f' (chance {chance})' if chance else ''}."
+        ]
+    elif mostly:
+        parts = [f"The nerve is treated over {length.value:.1f} mm{f' (chance {chance})' if chance else ''}."]
+    else:
+        parts = [
+            f"Likely not treated ({chance}): as planned {length.value:.1f} mm reach {treat_c:g} C, but in most runs less "
+            f"than the {length.stop:g} mm that are needed."
+        ]
+    if safe is not None:
+        start = "The chance that" if mostly_safe else "Likely not safe: the chance that"
+        parts.append(f"{start} {_WITHIN} is {_words(safe)}.")
     if harmed:
         parts.append("Not safe: " + " ".join(f.sentence for f in harmed))
     if unknown:
         parts.append("Unknown, therefore not safe: " + ", ".join(f.subject.replace("_", " ") for f in unknown) + ".")
     if not harmed and not unknown:
-        parts.append("No limit of a neighbor is crossed.")
+        parts.append("No limit of a neighbor is crossed as planned.")
     if warned:
         parts.append("Look at: " + ", ".join(dict.fromkeys(f.subject.replace("_", " ") for f in warned)) + ".")
-    if harmed:
+    if harmed or not mostly_safe:
         verdict = Verdict.UNSAFE
     elif unknown:
         verdict = Verdict.UNKNOWN
-    elif not treated:
+    elif not reached:
         verdict = Verdict.NOT_TREATED
+    elif not mostly:
+        verdict = Verdict.LIKELY_NOT_TREATED
     elif warned:
         verdict = Verdict.CAUTION
     else:
         verdict = Verdict.TREATED_AND_SAFE
     return verdict, " ".join(parts)
+
+
+def _words(chance: Finding | None) -> str:
+    if chance is None or chance.value is None or chance.low is None or chance.high is None:
+        return ""
+    return chance_words(chance.value, chance.low, chance.high)

@@ -31,5 +31,5 @@ def dose_chance(run: ThermalRun, plan: Plan, draws: int = DRAWS, seed: int = 0) 
     shift += random.normal(size=(draws, 3)) * constant("registration_sigma_mm")
     shift += random.normal(size=(draws, 3)) * plan.nerve.sigma_mm
     treat, length = plan.limits["nerve.coldest"], plan.limits["nerve.treated_length"]
-    treated = [nerve_dose(run, plan.nerve, s).treated_length_mm(treat.stop) >= length.stop for s in shift]
+    treated = [nerve_dose(run, plan.nerve, s, treat.stop).treated_length_mm(treat.stop) >= length.stop for s in shift]
     return float(np.mean(treated))

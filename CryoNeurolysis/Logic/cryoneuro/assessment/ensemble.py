@@ -1,4 +1,4 @@
-"""Doubt from a designed sample of runs: what is uncertain is drawn, frozen again in a preview, and counted."""
+"""Doubt from a designed sample of runs: what is uncertain is drawn, frozen again on the grid of the plan, and counted."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ class Judge:
         shift = registration + nerve.sigma_mm * (
             variation.nerve[0] * self.across_nerve[0] + variation.nerve[1] * self.across_nerve[1]
         )
-        dose = nerve_dose(run, nerve, shift)
-        treat = self.plan.limits["nerve.coldest"].stop
+        treat = self.plan.treat_c
+        dose = nerve_dose(run, nerve, shift, treat)
         found = (dose.treated_length_mm(treat), float(dose.section_c.min()), float(dose.innermost_c.min()))
         body = constant("body_temperature_c")
         cold = []
@@ -274,7 +274,8 @@ def _sentences(
     found = [
         f"In {kept} runs with probe strength, tissue, perfusion, placement, registration and the nerve's course drawn at "
         f"random (seed {seed}), the nerve was treated in {100 * value['treated']:.0f} %, every neighbor stayed within its "
-        f"limit in {100 * value['safe']:.0f} %, and both held in {100 * value['treated and safe']:.0f} %."
+        f"limit and the nerve within its own limit of cold in {100 * value['safe']:.0f} %, and both held in "
+        f"{100 * value['treated and safe']:.0f} %."
     ]
     if impossible:
         found.append(f"{impossible} more draws put probes through each other and count as failures.")

@@ -53,11 +53,17 @@ class NerveDose:
         return float(np.count_nonzero(hit)) * step
 
 
-def nerve_dose(run: ThermalRun, nerve: Nerve, shift_ras_mm: npt.ArrayLike = (0.0, 0.0, 0.0)) -> NerveDose:
-    """Dose along the nerve, displaced as a whole by shift_ras_mm (3,)."""
+def nerve_dose(
+    run: ThermalRun, nerve: Nerve, shift_ras_mm: npt.ArrayLike = (0.0, 0.0, 0.0), treat_c: float = -20.0
+) -> NerveDose:
+    """Dose along the nerve, displaced as a whole by shift_ras_mm (3,).
+
+    Args:
+        treat_c: the isotherm that treats; one that the run watched.
+    """
     distance, points = _section_points(nerve, shift_ras_mm)
     cold = _at(run.coldest_c, run, points, constant("body_temperature_c"))
-    seconds = _at(run.time_below_s[run.isotherm_index(-20.0)], run, points, 0.0)
+    seconds = _at(run.time_below_s[run.isotherm_index(treat_c)], run, points, 0.0)
     return NerveDose(distance, cold.max(axis=0), cold[0], cold.min(axis=0), seconds.min(axis=0))
 
 

@@ -274,11 +274,11 @@ def _followed(
         now_s = times[1]
         with ThreadPoolExecutor(max_workers=1) as pool:
             coming = pool.submit(count_down, anatomy, placed, runs, times)
-            assessment = watch("assess", lambda: assess(anatomy, placed, run))
+            assessment = watch("assess", lambda: assess(anatomy, placed, run, placed=True))
             countdown = watch("count down", coming.result)
         said.append(countdown.sentence)
     else:
-        assessment = watch("assess", lambda: assess(anatomy, placed, run))
+        assessment = watch("assess", lambda: assess(anatomy, placed, run, placed=True))
         said.append(f"Frozen as the probes lie: {assessment.sentence}")
     advice, why = _advice(placed, assessment, countdown, targeting)
     said.append(why)

@@ -32,7 +32,7 @@ from ..model import (
     moved,
     never_cancelled,
 )
-from ..thermal import TissueBox, placed_protections, simulate_box, tissue_box
+from ..thermal import TissueBox, placed_protections, simulate_box, tissue_box, watched_c
 from .compare_ice import temperature_at
 from .seen_ice import FallBlock, distance_from_probes_mm
 
@@ -144,6 +144,7 @@ class Replayed:
             self.plan.protocol,
             SNAPSHOT_S,
             protections=self._protections,
+            isotherms_c=watched_c(self.plan),
             records=varied_records(self.box.records, variation),
             cancelled=self._cancelled,
         )

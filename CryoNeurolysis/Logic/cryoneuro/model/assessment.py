@@ -28,6 +28,7 @@ class Verdict(enum.Enum):
     TREATED_AND_SAFE = "treated and safe"
     CAUTION = "treated, with caution"
     UNKNOWN = "unknown"
+    LIKELY_NOT_TREATED = "likely not treated"
     NOT_TREATED = "not treated"
     UNSAFE = "unsafe"
 

@@ -242,6 +242,11 @@ class Plan:
         return self.probes[number].protocol or self.protocol
 
     @property
+    def treat_c(self) -> float:
+        """The isotherm that treats the nerve in this plan, C."""
+        return self.limits["nerve.coldest"].stop
+
+    @property
     def duration_s(self) -> float:
         """Until the last probe has done its schedule."""
         return max(p.start_s + self.schedule_of(n).duration_s for n, p in enumerate(self.probes))

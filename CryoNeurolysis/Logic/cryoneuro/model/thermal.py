@@ -106,7 +106,10 @@ class ThermalRun:
         """
         hits = np.flatnonzero(np.isclose(self.isotherms_c, isotherm_c))
         if not len(hits):
-            raise ThermalError(f"The run did not watch {isotherm_c} C; it watched {list(self.isotherms_c)} C.")
+            watched = ", ".join(f"{c:g}" for c in self.isotherms_c)
+            raise ThermalError(
+                f"The run did not watch {isotherm_c:g} C; it watched {watched} C. Simulate the plan again."
+            )
         return int(hits[0])
 
     def cooling_rate_c_min(self, warm_c: float = 0.0, cold_c: float = -20.0) -> npt.NDArray[np.float32]:

@@ -152,7 +152,7 @@ def nerve_curve(plan: Plan, assessment: Assessment) -> Curve:
         assessment.nerve_distance_mm,
         (("whole cross-section", assessment.nerve_coldest_c), ("centerline", assessment.nerve_core_c)),
         (
-            ("treated (-20 C)", plan.limits["nerve.coldest"].stop),
+            (f"treated ({plan.treat_c:g} C)", plan.treat_c),
             ("ice seen on CT (0 C)", 0.0),
             ("sheath at risk (-100 C)", plan.limits["nerve.overfreeze"].warning),
         ),
@@ -177,7 +177,7 @@ def time_curves(case: Case, index: int | None = None) -> tuple[Curve, Curve]:
     distance, section_c = nerve_course_c(case.thermal, case.plan.nerve)
     coldest = np.interp(distance, case.assessment.nerve_distance_mm, case.assessment.nerve_coldest_c)
     best = int(np.argmin(coldest))
-    marks = (("treated (-20 C)", case.plan.limits["nerve.coldest"].stop), ("ice seen on CT (0 C)", 0.0))
+    marks = ((f"treated ({case.plan.treat_c:g} C)", case.plan.treat_c), ("ice seen on CT (0 C)", 0.0))
     place = Curve(
         distance,
         (("coldest of all time", coldest), (f"at {times_min[at]:.1f} min", section_c[at])),

@@ -14,7 +14,8 @@ h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-
 .verdict { padding: .7rem 1rem; border-left: 8px solid #888; background: #f3f4f6; }
 .verdict strong { font-size: 1.2rem; text-transform: uppercase; letter-spacing: .04em; }
 .verdict.treated_and_safe { border-color: #1a7f37; } .verdict.caution { border-color: #bf8700; }
-.verdict.unknown { border-color: #6e40c9; } .verdict.not_treated, .verdict.unsafe { border-color: #cf222e; }
+.verdict.unknown { border-color: #6e40c9; }
+.verdict.not_treated, .verdict.likely_not_treated, .verdict.unsafe { border-color: #cf222e; }
 table { border-collapse: collapse; margin: .7rem 0; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #ddd; vertical-align: top; }
 tr.stop td:first-child { color: #cf222e; font-weight: bold; } tr.warning td:first-child { color: #9a6700; font-weight: bold; }

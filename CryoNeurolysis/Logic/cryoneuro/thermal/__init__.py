@@ -9,8 +9,8 @@ from .medium import Medium, Palette, TissueGrid, medium_from_labels, palette_of,
 from .near_field import near_field
 from .protections import PlacedProtection, placed_protections
 from .schedule import active_drive, probe_drive, timeline
-from .simulate import ISOTHERMS_C, simulate, simulate_box, thermocouple_c
-from .tissue_box import TissueBox, block, simulation_grid, tissue_box
+from .simulate import ISOTHERMS_C, simulate, simulate_box, thermocouple_c, watched_c
+from .tissue_box import TissueBox, block, reached_box, simulation_grid, tissue_box
 
 __all__ = [
     "ISOTHERMS_C",
@@ -37,6 +37,7 @@ __all__ = [
     "palette_of",
     "placed_protections",
     "probe_drive",
+    "reached_box",
     "simulate",
     "simulate_box",
     "simulation_grid",
@@ -45,4 +46,5 @@ __all__ = [
     "tissue_box",
     "tissue_grid",
     "vessel_heat_transfer_w_m2k",
+    "watched_c",
 ]

@@ -50,57 +50,73 @@ def _driver(function: Any) -> Any:
     return numba.njit(function, error_model="numpy", cache=True, nogil=True)
 
 
+def _inlined(function: Any) -> Any:
+    return numba.njit(function, inline="always", fastmath=FAST, error_model="numpy")
+
+
+@_inlined
+def _mean(one, other, liquidus, span, u, e, d):
+    """Conductance between two temperatures (conductance.py)."""
+    half, two, zero = F(0.5), F(2.0), F(0.0)
+    away = max(half * abs(one - other), F(0.05))
+    low = liquidus - half * (one + other) + away
+    high = low - two * away
+    low_mush, high_mush = min(max(low, zero), span), min(max(high, zero), span)
+    low_deep, high_deep = max(low - span, zero), max(high - span, zero)
+    share = half * (low_mush * low_mush - high_mush * high_mush) / span + (low_deep - high_deep)
+    depth = half * (low_deep * low_deep - high_deep * high_deep)
+    return u + (e * share + d * depth) / (two * away)
+
+
 @_kernel
-def _conductance_row(start, n, s, T, tl, w, u, e, d, c):
-    """What the faces between n voxels and their neighbors s farther on conduct at their temperatures (conductance.py)."""
-    half, two, zero, small = F(0.5), F(2.0), F(0.0), F(0.05)
-    for i in range(n):
-        p = start + i
-        q = p + s
-        one, other = T[p], T[q]
-        middle = half * (one + other)
-        away = max(half * abs(one - other), small)
-        span = half * (w[p] + w[q])
-        low = half * (tl[p] + tl[q]) - middle + away
-        high = low - two * away
-        low_mush, high_mush = min(max(low, zero), span), min(max(high, zero), span)
-        low_deep, high_deep = max(low - span, zero), max(high - span, zero)
-        share = half * (low_mush * low_mush - high_mush * high_mush) / span + (low_deep - high_deep)
-        depth = half * (low_deep * low_deep - high_deep * high_deep)
-        c[p] = u[p] + (e[p] * share + d[p] * depth) / (two * away)
-
-
-@_driver
-def _conductances(nk, nj, ni, lo, hi, sj, sk, T, tl, w, ux, uy, uz, ex, ey, ez, dx, dy, dz, cx, cy, cz):
-    """Every face of the voxels [lo, hi) of each row."""
-    one = U(1)
+def _conductances(nk, nj, lo, hi, sj, sk, T, tl, w, ux, uy, uz, ex, ey, ez, dx, dy, dz, cx, cy, cz):
+    """What every face of the voxels [lo, hi) of each row conducts at the temperatures on its sides."""
+    half = F(0.5)
     for k in range(nk):
         for j in range(nj):
             a, b = lo[k, j], hi[k, j]
             if a >= b:
                 continue
-            row = U(k + 1) * sk + U(j + 1) * sj
-            start, n = row + U(a), U(b - a)
-            _conductance_row(start - one, n + one, one, T, tl, w, ux, ex, dx, cx)
-            _conductance_row(start, n, sj, T, tl, w, uy, ey, dy, cy)
-            _conductance_row(start, n, sk, T, tl, w, uz, ez, dz, cz)
+            start, n = U(k + 1) * sk + U(j + 1) * sj + U(a), U(b - a)
+            for i in range(n + ONE):
+                p = start + i - ONE
+                q = p + ONE
+                cx[p] = _mean(T[p], T[q], half * (tl[p] + tl[q]), half * (w[p] + w[q]), ux[p], ex[p], dx[p])
+            for i in range(n):
+                p = start + i
+                q = p + sj
+                cy[p] = _mean(T[p], T[q], half * (tl[p] + tl[q]), half * (w[p] + w[q]), uy[p], ey[p], dy[p])
+            for i in range(n):
+                p = start + i
+                q = p + sk
+                cz[p] = _mean(T[p], T[q], half * (tl[p] + tl[q]), half * (w[p] + w[q]), uz[p], ez[p], dz[p])
+            # Faces to the rows before belong to those rows, which do them where they are cold themselves.
             if j == 0 or lo[k, j - 1] > a or hi[k, j - 1] < b:
-                _conductance_row(start - sj, n, sj, T, tl, w, uy, ey, dy, cy)
+                for i in range(n):
+                    q = start + i
+                    p = q - sj
+                    cy[p] = _mean(T[p], T[q], half * (tl[p] + tl[q]), half * (w[p] + w[q]), uy[p], ey[p], dy[p])
             if k == 0 or lo[k - 1, j] > a or hi[k - 1, j] < b:
-                _conductance_row(start - sk, n, sk, T, tl, w, uz, ez, dz, cz)
+                for i in range(n):
+                    q = start + i
+                    p = q - sk
+                    cz[p] = _mean(T[p], T[q], half * (tl[p] + tl[q]), half * (w[p] + w[q]), uz[p], ez[p], dz[p])
 
 
 @_kernel
-def _fastest_row(start, n, sj, sk, T, cx, cy, cz, iu, if_, tl, w, ga):
-    """Largest rate at which a voxel of a row that may freeze through follows its neighbors, 1/s."""
+def _fastest_rows(nk, nj, lo, hi, sj, sk, T, cx, cy, cz, iu, if_, tl, w, ga):
+    """Largest rate at which a voxel of rows that may freeze through follows its neighbors, 1/s."""
     one, zero = F(1.0), F(0.0)
     most = zero
-    for i in range(n):
-        p = start + i
-        total = cx[p] + cx[p - ONE] + cy[p] + cy[p - sj] + cz[p] + cz[p - sk]
-        # A little colder than it is, for it may become so within the step.
-        depth = max(tl[p] - w[p] - T[p] + F(10.0), zero)
-        most = max(most, total * max(iu[p], if_[p] / max(one - ga[p] * depth, F(0.1))))
+    for k in range(nk):
+        for j in range(nj):
+            start = U(k + 1) * sk + U(j + 1) * sj + U(lo[k, j])
+            for i in range(U(hi[k, j] - lo[k, j])):
+                p = start + i
+                total = cx[p] + cx[p - ONE] + cy[p] + cy[p - sj] + cz[p] + cz[p - sk]
+                # A little colder than it is, for it may become so within the step.
+                depth = max(tl[p] - w[p] - T[p] + F(10.0), zero)
+                most = max(most, total * max(iu[p], if_[p] / max(one - ga[p] * depth, F(0.1))))
     return most
 
 
@@ -200,53 +216,63 @@ def _sources(nk, nj, lo, hi, sj, sk, dt, H, T, W, P, E, S, iu, tl):
 
 
 @_kernel
-def _slow_row(start, n, skip_from, skip_to, sj, sk, dt, H, T0, T1, cx, cy, cz, iu, im, if_, M, tl, ga, W, P, E, S):
-    """One large step of a row that may be freezing; what lies between the two indices is stepped fast and left alone."""
+def _slow_rows(nk, nj, ni, touched, lo, hi, sj, sk, dt, H, T0, T1, cx, cy, cz, iu, im, if_, M, tl, ga, W, P, E, S):
+    """One large step of the rows that may be freezing; what lies in [lo, hi) is stepped fast and left alone."""
     one, two, zero = F(1.0), F(2.0), F(0.0)
-    for c in range(n // WIDE):
-        block = start + c * WIDE
-        if block >= skip_from and block + WIDE <= skip_to:
-            continue
-        for i in range(WIDE):
-            p = block + i
-            t = T0[p]
-            r = cx[p] * (T0[p + ONE] - t) + cx[p - ONE] * (T0[p - ONE] - t)
-            r += cy[p] * (T0[p + sj] - t) + cy[p - sj] * (T0[p - sj] - t)
-            r += cz[p] * (T0[p + sk] - t) + cz[p - sk] * (T0[p - sk] - t)
-            warm = t >= tl[p]
-            flow = W[p] if warm else zero
-            made = P[p] if warm else zero
-            e = E[p]
-            before = H[p]
-            # Blood and exchange act after conduction, on their own, so that both sides of a face book the same heat.
-            h = before + dt * r
-            h += dt * (made - flow * t + S[p] - e * t) / (one + dt * (flow + e) * iu[p])
-            m = M[p]
-            x = max(-m - h, zero) * if_[p]
-            d = two * x / (one + np.sqrt(max(one - two * ga[p] * x, F(0.01))))
-            H[p] = before if p >= skip_from and p < skip_to else h
-            T1[p] = tl[p] + max(h, zero) * iu[p] + min(max(h, -m), zero) * im[p] - d
+    for k in range(nk):
+        for j in range(nj):
+            if not touched[k, j]:
+                continue
+            row = U(k + 1) * sk + U(j + 1) * sj
+            skip_from, skip_to = row + U(lo[k, j]), row + U(hi[k, j])
+            for c in range(U(ni // LANES)):
+                block = row + ONE + c * WIDE
+                if block >= skip_from and block + WIDE <= skip_to:
+                    continue
+                for i in range(WIDE):
+                    p = block + i
+                    t = T0[p]
+                    r = cx[p] * (T0[p + ONE] - t) + cx[p - ONE] * (T0[p - ONE] - t)
+                    r += cy[p] * (T0[p + sj] - t) + cy[p - sj] * (T0[p - sj] - t)
+                    r += cz[p] * (T0[p + sk] - t) + cz[p - sk] * (T0[p - sk] - t)
+                    warm = t >= tl[p]
+                    flow = W[p] if warm else zero
+                    made = P[p] if warm else zero
+                    e = E[p]
+                    before = H[p]
+                    # Blood and exchange act after conduction, so that both sides of a face book the same heat.
+                    h = before + dt * r
+                    h += dt * (made - flow * t + S[p] - e * t) / (one + dt * (flow + e) * iu[p])
+                    m = M[p]
+                    x = max(-m - h, zero) * if_[p]
+                    d = two * x / (one + np.sqrt(max(one - two * ga[p] * x, F(0.01))))
+                    H[p] = before if p >= skip_from and p < skip_to else h
+                    T1[p] = tl[p] + max(h, zero) * iu[p] + min(max(h, -m), zero) * im[p] - d
 
 
 @_kernel
-def _warm_row(start, n, sj, sk, dt, T0, T1, ax, ay, az, iu, loss, supply):
-    """One large step of a row with no ice in it or beside it, in temperature alone; returns the lowest."""
+def _warm_rows(nk, nj, ni, touched, woken, sj, sk, dt, T0, T1, ax, ay, az, iu, loss, supply):
+    """One large step of the rows with no ice in them or beside them, in temperature alone; says which are no longer warm."""
     one = F(1.0)
-    least = F(1e30)
-    for c in range(n // WIDE):
-        block = start + c * WIDE
-        for i in range(WIDE):
-            p = block + i
-            t = T0[p]
-            r = ax[p] * (T0[p + ONE] - t) + ax[p - ONE] * (T0[p - ONE] - t)
-            r += ay[p] * (T0[p + sj] - t) + ay[p - sj] * (T0[p - sj] - t)
-            r += az[p] * (T0[p + sk] - t) + az[p - sk] * (T0[p - sk] - t)
-            flow = loss[p]
-            gain = iu[p]
-            t1 = t + dt * (r + supply[p] - flow * t) * gain / (one + dt * flow * gain)
-            T1[p] = t1
-            least = min(least, t1)
-    return least
+    for k in range(nk):
+        for j in range(nj):
+            woken[k, j] = False
+            if touched[k, j]:
+                continue
+            row = U(k + 1) * sk + U(j + 1) * sj + ONE
+            least = F(1e30)
+            for i in range(U(ni)):
+                p = row + i
+                t = T0[p]
+                r = ax[p] * (T0[p + ONE] - t) + ax[p - ONE] * (T0[p - ONE] - t)
+                r += ay[p] * (T0[p + sj] - t) + ay[p - sj] * (T0[p - sj] - t)
+                r += az[p] * (T0[p + sk] - t) + az[p - sk] * (T0[p - sk] - t)
+                flow = loss[p]
+                gain = iu[p]
+                t1 = t + dt * (r + supply[p] - flow * t) * gain / (one + dt * flow * gain)
+                T1[p] = t1
+                least = min(least, t1)
+            woken[k, j] = least < WATCHED_BELOW_C
 
 
 @_kernel
@@ -269,28 +295,44 @@ def _rest_row(start, n, sj, sk, W, P, E, S, loss, supply, ux, uy, uz, cx, cy, cz
 
 
 @_kernel
-def _book_row(start, n, size, dt, now, T, W, P, stasis, coldest, below, first, iso):
-    """What happened to part of a row: coldest, time below, first time below, vessels lost."""
-    for i in range(n):
-        p = start + i
-        t = T[p]
-        coldest[p] = min(coldest[p], t)
-        lost = t < stasis[p]
-        W[p] = F(0.0) if lost else W[p]
-        P[p] = F(0.0) if lost else P[p]
-    for m in range(len(iso)):
-        limit = iso[m]
-        base = U(m) * size + start
-        for i in range(n):
-            cold = T[start + i] <= limit
-            below[base + i] += dt if cold else F(0.0)
-            first[base + i] = now if cold and first[base + i] < F(0.0) else first[base + i]
+def _book_rows(nk, nj, lo, hi, sj, sk, size, dt, now, T, W, P, stasis, coldest, below, first, iso):
+    """What happened to the cold parts of the rows: coldest, time below, first time below, vessels lost."""
+    zero = F(0.0)
+    for k in range(nk):
+        for j in range(nj):
+            if lo[k, j] >= hi[k, j]:
+                continue
+            start, n = U(k + 1) * sk + U(j + 1) * sj + U(lo[k, j]), U(hi[k, j] - lo[k, j])
+            for i in range(n):
+                p = start + i
+                t = T[p]
+                coldest[p] = min(coldest[p], t)
+                lost = t < stasis[p]
+                W[p] = zero if lost else W[p]
+                P[p] = zero if lost else P[p]
+            for m in range(len(iso)):
+                limit = iso[m]
+                base = U(m) * size + start
+                for i in range(n):
+                    cold = T[start + i] <= limit
+                    below[base + i] += dt if cold else zero
+                    first[base + i] = now if cold and first[base + i] < zero else first[base + i]
 
 
 @_kernel
-def _minimum_row(start, n, T, coldest):
+def _minimum(n, T, coldest):
     for i in range(n):
-        coldest[start + i] = min(coldest[start + i], T[start + i])
+        coldest[i] = min(coldest[i], T[i])
+
+
+@_kernel
+def _far_next(n, T1, T, coldest, inflow):
+    """Take over the coarse grid's new temperatures."""
+    for i in range(n):
+        t = T1[i]
+        T[i] = t
+        coldest[i] = min(coldest[i], t)
+        inflow[i] = F(0.0)
 
 
 @_kernel
@@ -308,25 +350,6 @@ def _far_cells(nk, nj, ni, sj, sk, dt, T, T1, ax, ay, az, ic, loss, supply, infl
                 r += supply[p] - loss[p] * t
                 change = (dt * r + inflow[p]) * ic[p] / (one + dt * loss[p] * ic[p])
                 T1[p] = t + change * free[p]
-
-
-@_driver
-def _integrals(t, tl, w):
-    """Integral of the frozen share and of the depth below the solidus, from a temperature up to the liquidus."""
-    below = tl - t
-    mush = min(max(below, F(0.0)), w)
-    deep = max(below - w, F(0.0))
-    return F(0.5) * mush * mush / w + deep, F(0.5) * deep * deep
-
-
-@_driver
-def _link_conductance(s, t, tl, w, u, e, d):
-    """A link between a surface and a voxel at their temperatures (conductance.py)."""
-    middle = F(0.5) * (s + t)
-    away = max(F(0.5) * abs(s - t), F(0.05))
-    low, low_deep = _integrals(middle - away, tl, w)
-    high, high_deep = _integrals(middle + away, tl, w)
-    return u + (e * (low - high) + d * (low_deep - high_deep)) / (F(2.0) * away)
 
 
 @_driver
@@ -356,7 +379,7 @@ def _foretold(s, first, last, dt, index, u, e, d, R, T, H, iu, im, if_, tl, w, g
     total = 0.0
     for n in range(first, last):
         p = index[n]
-        pull = _link_conductance(s, T[p], tl[p], w[p], u[n], e[n], d[n])
+        pull = _mean(s, T[p], tl[p], w[p], u[n], e[n], d[n])
         gap = s - T[p]
         heat = _enthalpy(s, tl[p], w[p], iu[p], im[p], if_[p], ga[p]) - H[p]
         inverse = gap / heat if abs(gap) > F(0.01) and abs(heat) > F(1e3) else if_[p]
@@ -391,6 +414,26 @@ def _limited(target, allowed, first, last, dt, index, u, e, d, R, T, H, iu, im, 
     return high
 
 
+@_kernel
+def _pulls(first, last, s, index, u, e, d, T, tl, w, share):
+    """Conductance of each link of a probe at its surface temperature and that of its voxel."""
+    for n in range(first, last):
+        p = index[n]
+        share[n] = _mean(s, T[p], tl[p], w[p], u[n], e[n], d[n])
+
+
+@_kernel
+def _goals(count, index, L, Tp, Hp, T, iu, im, if_, tl, w, ga):
+    """Enthalpy that goes with what each linked voxel is pulled towards."""
+    zero, one = F(0.0), F(1.0)
+    for n in range(count):
+        p = index[n]
+        above = Tp[p] - tl[p]
+        deep = max(-w[p] - above, zero)
+        frozen = deep * (one - F(0.5) * ga[p] * deep) / if_[p]
+        Hp[p] = max(above, zero) / iu[p] + min(max(above, -w[p]), zero) / im[p] - frozen
+
+
 @_driver
 def _drive(surfaces, starts, index, u, e, d, T, iu, im, if_, tl, w, ga, L, Tp, Hp, share):
     """Set what the links pull towards; share: (N,) part of a voxel's pull that is the probe's."""
@@ -398,23 +441,26 @@ def _drive(surfaces, starts, index, u, e, d, T, iu, im, if_, tl, w, ga, L, Tp, H
         L[index[n]] = Tp[index[n]] = F(0.0)
     for q in range(len(surfaces)):
         s = surfaces[q]
-        for n in range(starts[q], starts[q + 1]):
-            share[n] = F(0.0)
-            if not np.isnan(s):
-                p = index[n]
-                share[n] = _link_conductance(s, T[p], tl[p], w[p], u[n], e[n], d[n])
-                L[p] += share[n]
-                Tp[p] += share[n] * s
+        first, last = starts[q], starts[q + 1]
+        if np.isnan(s):
+            share[first:last] = F(0.0)
+            continue
+        _pulls(U(first), U(last), s, index, u, e, d, T, tl, w, share)
+        for n in range(first, last):
+            p = index[n]
+            L[p] += share[n]
+            Tp[p] += share[n] * s
     for n in range(len(index)):
-        # A voxel that several probes link comes several times.
         p = index[n]
         share[n] = share[n] / L[p] if abs(L[p]) > F(1e-6) else F(0.0)
         Hp[p] = F(np.nan)
     for n in range(len(index)):
         p = index[n]
         if np.isnan(Hp[p]):
+            # A voxel that several probes link comes several times.
             Tp[p] = Tp[p] / L[p] if abs(L[p]) > F(1e-6) else T[p]
-            Hp[p] = _enthalpy(Tp[p], tl[p], w[p], iu[p], im[p], if_[p], ga[p])
+            Hp[p] = F(0.0)
+    _goals(U(len(index)), index, L, Tp, Hp, T, iu, im, if_, tl, w, ga)
 
 
 @_driver
@@ -559,7 +605,7 @@ def _ghosts(nk, nj, ni, sj, sk, T, live, fk, fj, fi, tj, tk, far, active, body):
 
 @_driver
 def _spans(nk, nj, ni, on, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi):
-    """Rows of voxels to be stepped fast: what is solid and one voxel round it, and what is linked to a probe that is on.
+    """Rows of voxels to be stepped fast: what is solid and one voxel round it, and what is linked to a probe.
 
     d_lo, d_hi: the same and one voxel round it. Returns (anything at all, anything at the box's own border).
     """
@@ -574,9 +620,9 @@ def _spans(nk, nj, ni, on, s_lo, s_hi, l_lo, l_hi, lo, hi, linked, d_lo, d_hi):
                 r = j + (1 if n == 2 else -1 if n == 3 else 0)
                 if 0 <= q < nk and 0 <= r < nj and s_lo[q, r] < s_hi[q, r]:
                     a, b = min(a, s_lo[q, r]), max(b, s_hi[q, r])
-            linked[k, j] = False
-            if on and l_lo[k, j] < l_hi[k, j]:
-                linked[k, j] = True
+            # What a probe is linked to goes with the ice also while the probe is off: its faces may conduct very well.
+            linked[k, j] = on and l_lo[k, j] < l_hi[k, j]
+            if l_lo[k, j] < l_hi[k, j]:
                 a, b = min(a, l_lo[k, j]), max(b, l_hi[k, j])
             a, b = max(a, 1), min(b, ni + 1)
             if a < b:
@@ -621,7 +667,7 @@ def advance(
     shape, steps, dt, t0, since_far, margin, open_sides,
     X, Y, Z, A, H, cx, cy, cz, ux, uy, uz, ex, ey, ez, dx, dy, dz, iu, im, if_, M, tl, w, solid, soon, watch, ga,
     W, P, E, SE, loss, supply, stasis, coldest, below, first, iso, live,
-    c_lo, c_hi, s_lo, s_hi, l_lo, l_hi, f_lo, f_hi, lo, hi, linked, d_lo, d_hi, touched, resting,
+    c_lo, c_hi, s_lo, s_hi, l_lo, l_hi, f_lo, f_hi, lo, hi, linked, d_lo, d_hi, touched, woken, resting,
     targets, power, volume, steer, starts, index, u, e, d, L, Tp, Hp, Q, R, share, surfaces,
     has_far, far_every, box, far_shape, far, far1, fx, fy, fz, fic, floss, fsupply, inflow, free, factive, far_cold, body,
 ):  # fmt: skip
@@ -667,9 +713,7 @@ def advance(
                     b = max(b, f_hi[k, j])
                 lo[k, j], hi[k, j] = a, b
                 f_lo[k, j], f_hi[k, j] = c_lo[k, j], c_hi[k, j]
-        _conductances(
-            nk, nj, ni, lo, hi, usj, usk, X, tl, w, ux, uy, uz, ex, ey, ez, dx, dy, dz, cx, cy, cz
-        )  # fmt: skip
+        _conductances(nk, nj, lo, hi, usj, usk, X, tl, w, ux, uy, uz, ex, ey, ez, dx, dy, dz, cx, cy, cz)
         if on:
             limited = False
             for q in range(probes):
@@ -711,15 +755,7 @@ def advance(
                     _rest_row(row, U(ni), usj, usk, W, P, E, SE, loss, supply, ux, uy, uz, cx, cy, cz)
                     resting[k, j] = True
         if found:
-            rate = F(0.0)
-            for k in range(nk):
-                for j in range(nj):
-                    if lo[k, j] < hi[k, j]:
-                        row = U((k + 1) * sk + (j + 1) * sj)
-                        n = U(hi[k, j] - lo[k, j])
-                        rate = max(
-                            rate, _fastest_row(row + U(lo[k, j]), n, usj, usk, X, cx, cy, cz, iu, if_, tl, w, ga)
-                        )
+            rate = _fastest_rows(nk, nj, lo, hi, usj, usk, X, cx, cy, cz, iu, if_, tl, w, ga)
             small = max(1, int(np.ceil(dt * rate / 0.95)))
             quick = F(dt / small)
             if border:
@@ -740,14 +776,13 @@ def advance(
             if small % 2 == 0:
                 _copy_rows(nk, nj, lo, hi, usj, usk, X, Z)
             _scale_rows(nk, nj, lo, hi, usj, usk, F(1.0 / small), A, X)
+        _slow_rows(
+            nk, nj, ni, touched, lo, hi, usj, usk, dt32, H, X, Y, cx, cy, cz, iu, im, if_, M, tl, ga, W, P, E, SE
+        )
+        _warm_rows(nk, nj, ni, touched, woken, usj, usk, dt32, X, Y, cx, cy, cz, iu, loss, supply)
         for k in range(nk):
             for j in range(nj):
-                row = (k + 1) * sk + (j + 1) * sj
-                if touched[k, j]:
-                    a, b = U(row + lo[k, j]), U(row + hi[k, j])
-                    _slow_row(U(row + 1), U(ni), a, b, usj, usk, dt32, H, X, Y, cx, cy, cz, iu, im, if_, M, tl, ga, W, P, E, SE)  # fmt: skip
-                elif _warm_row(U(row + 1), U(ni), usj, usk, dt32, X, Y, cx, cy, cz, iu, loss, supply) < WATCHED_BELOW_C:
-                    touched[k, j] = True
+                touched[k, j] = touched[k, j] or woken[k, j]
         if found:
             _copy_rows(nk, nj, lo, hi, usj, usk, Z, Y)
         if on:
@@ -772,7 +807,6 @@ def advance(
                     a, b = c_lo[k, j], c_hi[k, j]
                     if a < b:
                         s_lo[k, j], s_hi[k, j] = _extent(row, ni, X, limit, s_lo[k, j], s_hi[k, j], everything)
-                        _book_row(U(row + a), U(b - a), size, dt32, now, X, W, P, stasis, coldest, below, first, iso)
                         grow = grow or (
                             (open_sides[0] and k < margin) or (open_sides[1] and k >= nk - margin)
                             or (open_sides[2] and j < margin) or (open_sides[3] and j >= nj - margin)
@@ -780,18 +814,16 @@ def advance(
                         )  # fmt: skip
                     else:
                         s_lo[k, j] = s_hi[k, j] = 0
-                if everything:
-                    _minimum_row(U(row + 1), U(ni), X, coldest)
+        _book_rows(nk, nj, c_lo, c_hi, usj, usk, size, dt32, now, X, W, P, stasis, coldest, below, first, iso)
+        if everything:
+            _minimum(size, X, coldest)
         if has_far and (done % far_every == 0 or done == steps or grow):
             mk, mj, mi = far_shape
             tj, tk = U(mi), U(mi * mj)
             _far_cells(
                 mk - 2, mj - 2, mi - 2, tj, tk, F(since_far), far, far1, fx, fy, fz, fic, floss, fsupply, inflow, free
             )
-            for p in range(len(far)):
-                far[p] = far1[p]
-                far_cold[p] = min(far_cold[p], far1[p])
-                inflow[p] = F(0.0)
+            _far_next(U(len(far)), far1, far, far_cold, inflow)
             since_far = 0.0
             _ghosts(nk, nj, ni, sj, sk, X, live, box[0], box[1], box[2], mi, mi * mj, far, factive, body)
             _copy_shell(nk, nj, ni, sj, sk, X, Y)

@@ -39,7 +39,6 @@ class CompiledStepper:
         patch = freezing.patch
         shape = patch.temperature.shape
         n = patch.shape
-        self.slow_s = min(patch.slow_step_s(), _LONGEST_S)
         w: dict[str, Any] = {name: np.zeros(shape, np.float32) for name in ("Z", "A", "L", "Hp", "Tp", "Q")}
         w["Y"] = patch.temperature.copy()
         w["loss"], w["supply"] = patch.perfusion + patch.exchange, patch.supply + patch.exchange_supply
@@ -49,7 +48,7 @@ class CompiledStepper:
         w["live"] = patch.active.astype(np.float32)
         rows = ("c_lo", "c_hi", "s_lo", "s_hi", "l_lo", "l_hi", "f_lo", "f_hi", "lo", "hi", "d_lo", "d_hi")
         w |= {name: np.zeros(n[:2], np.int64) for name in rows}
-        w |= {name: np.zeros(n[:2], np.bool_) for name in ("linked", "touched", "resting")}
+        w |= {name: np.zeros(n[:2], np.bool_) for name in ("linked", "touched", "woken", "resting")}
         # The first step looks at every face once, whatever it conducted before.
         w["f_lo"][:], w["f_hi"][:] = 1, n[2] + 1
         cold = (patch.temperature < _COLD_C)[patch.inner]
@@ -68,6 +67,10 @@ class CompiledStepper:
                 row = (k - 1, j - 1)
                 w["l_lo"][row] = min(i, w["l_lo"][row]) if w["l_hi"][row] else i
                 w["l_hi"][row] = max(i + 1, w["l_hi"][row])
+        linked = np.zeros(shape, bool)
+        for some in index:
+            linked.ravel()[some] = True
+        self.slow_s = min(patch.slow_step_s(linked), _LONGEST_S)
         w["starts"] = np.array(starts, np.int64)
         w["index"] = np.concatenate(index).astype(np.int64) if index else np.zeros(0, np.int64)
         columns = zip(*parts, strict=True) if parts else [[np.zeros(0, np.float32)]] * 3
@@ -119,7 +122,7 @@ class CompiledStepper:
             flat(p.stasis_c),
             flat(p.coldest_c), flat(p.below_s), flat(p.first_s), freezing.isotherms_c, flat(w["live"]),
             w["c_lo"], w["c_hi"], w["s_lo"], w["s_hi"], w["l_lo"], w["l_hi"], w["f_lo"], w["f_hi"], w["lo"], w["hi"],
-            w["linked"], w["d_lo"], w["d_hi"], w["touched"], w["resting"],
+            w["linked"], w["d_lo"], w["d_hi"], w["touched"], w["woken"], w["resting"],
             targets, freezing.power_w, volume, freezing.steer, w["starts"], w["index"],
             w["u"], w["e"], w["d"],
             flat(w["L"]), flat(w["Tp"]), flat(w["Hp"]), flat(w["Q"]), w["R"], w["share"], surfaces,

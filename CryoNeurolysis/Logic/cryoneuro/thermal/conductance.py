@@ -20,9 +20,10 @@ def frozen_share(c: npt.ArrayLike, liquidus_c: npt.ArrayLike, span: npt.ArrayLik
     """Integrals over temperature from a temperature up to the liquidus: of the frozen share, K, and of the depth below the
     solidus, K^2."""
     below = np.asarray(liquidus_c, np.float32) - np.asarray(c, np.float32)
-    mush = np.clip(below, np.float32(0.0), np.asarray(span, np.float32))
-    deep = np.maximum(below - span, np.float32(0.0))
-    share = np.float32(0.5) * mush * mush / np.asarray(span, np.float32) + deep
+    width = np.asarray(span, np.float32)
+    mush = np.clip(below, np.float32(0.0), width)
+    deep = np.maximum(below - width, np.float32(0.0))
+    share = np.float32(0.5) * mush * mush / width + deep
     return share.astype(np.float32), (np.float32(0.5) * deep * deep).astype(np.float32)
 
 

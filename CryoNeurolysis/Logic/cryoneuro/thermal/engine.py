@@ -170,9 +170,7 @@ class Freezing:
             if one.shaping is None:
                 continue
             # Both have a layer round them.
-            ranges = [
-                (max(a, p), min(b, q)) for (a, b), (p, q) in zip(patch.box, one.shaping.box, strict=True)
-            ]
+            ranges = [(max(a, p), min(b, q)) for (a, b), (p, q) in zip(patch.box, one.shaping.box, strict=True)]
             if any(a >= b for a, b in ranges):
                 continue
             here, there = (
@@ -341,7 +339,9 @@ class Freezing:
             for axis in range(3):
                 for face, edge in ((0, 1), (-2, -2)):
                     weight = np.take(f.face[axis], face, axis)[1:-1, 1:-1] * np.take(f.free, edge, axis)[1:-1, 1:-1]
-                    total += float((weight * (body - np.take(f.temperature, edge, axis)[1:-1, 1:-1])).sum()) * 8.0 * volume
+                    total += (
+                        float((weight * (body - np.take(f.temperature, edge, axis)[1:-1, 1:-1])).sum()) * 8.0 * volume
+                    )
         return total
 
     @property

@@ -14,6 +14,8 @@ from .medium import Field, Medium
 from .near_field import near_field
 from .patch import Box, face_sum, face_weights
 
+Weights = Sequence[npt.NDArray[np.floating]]
+"""One array for each axis, for the faces between a voxel and the next one."""
 _REACH_CELLS = 4.0
 _LEAST_FLUX, _MOST_SHAPED = 1e-3, 3.0
 
@@ -110,29 +112,31 @@ def link(medium: Medium, surface: ColdSurface) -> Link:
     ones = np.ones(phi.shape)
     least = 1e-4 * max(float(_gained(phi, (ones, ones, ones)).max()), 1e-9)
     states = face_weights(medium, box)
-    unfrozen, deep = states[0], states[2]
-    frozen = tuple(a + b for a, b in zip(unfrozen, states[1], strict=True))
-    cold_faces = tuple((f + DEPTH_K * d).astype(np.float64) for f, d in zip(frozen, deep, strict=True))
+    unfrozen: Weights = states[0]
+    frozen: Weights = [a + b for a, b in zip(states[0], states[1], strict=True)]
+    deep: Weights = states[2]
+    at_depth: Weights = [f + DEPTH_K * d for f, d in zip(frozen, deep, strict=True)]
     fields = layered_fields(medium, surface, box, (_REACH_CELLS + 1.5) * h)
     warm = cold = phi
     shaping: Shaping | None = None
     if fields is not None:
         warm, cold = (np.where(phi > 0, f.value, 0.0) for f in fields)
-        factors = [_factors(f, v, faces) for f, v, faces in zip(fields, (warm, cold), (unfrozen, cold_faces), strict=True)]
-        shaping = Shaping(box, factors[0], factors[1])
-        unfrozen = tuple(a * m for a, m in zip(unfrozen, factors[0], strict=True))
-        frozen, deep, cold_faces = (
-            tuple(a * m for a, m in zip(faces, factors[1], strict=True)) for faces in (frozen, deep, cold_faces)
-        )
+        shaping = Shaping(box, _factors(fields[0], warm, unfrozen), _factors(fields[1], cold, at_depth))
+        unfrozen = _shaped(unfrozen, shaping.unfrozen)
+        frozen, deep, at_depth = (_shaped(faces, shaping.frozen) for faces in (frozen, deep, at_depth))
     strength = (_gained(warm, unfrozen) / np.maximum(warm, least))[near].astype(np.float32)
     # The frozen field is one of a certain depth of cold; at others a link changes as the voxel's own faces do.
-    per_face = (_gained(cold, cold_faces) / np.maximum(cold, least))[near] / face_sum(cold_faces)[near]
+    per_face = (_gained(cold, at_depth) / np.maximum(cold, least))[near] / face_sum(at_depth)[near]
     at_solidus, growth = ((per_face * face_sum(f)[near]).astype(np.float32) for f in (frozen, deep))
     return Link(padded[near].astype(np.int64), strength, at_solidus - strength, growth, shaping)
 
 
+def _shaped(faces: Weights, factors: Weights) -> Weights:
+    return [a * m for a, m in zip(faces, factors, strict=True)]
+
+
 def _factors(
-    field: LayeredField, value: npt.NDArray[np.float64], faces: Sequence[npt.NDArray[np.floating]]
+    field: LayeredField, value: npt.NDArray[np.float64], faces: Weights
 ) -> tuple[npt.NDArray[np.float32], ...]:
     """By what the faces' conductances have to be multiplied to carry the heat of the field; 1 where hardly any goes."""
     found = []
@@ -148,7 +152,7 @@ def _factors(
     return tuple(found)
 
 
-def _gained(phi: npt.NDArray[np.float64], faces: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.float64]:
+def _gained(phi: npt.NDArray[np.float64], faces: Weights) -> npt.NDArray[np.float64]:
     """Sum over the six neighbors of what the face carries to a voxel in a field: what the probe has to take out of it."""
     gained = np.zeros(phi.shape)
     for axis, face in enumerate(faces):

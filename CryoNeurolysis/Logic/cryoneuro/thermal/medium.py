@@ -248,9 +248,7 @@ def tissue_grid(
         # Voxels of the same shares are one mixture: shares are told apart by a sum of random whole numbers.
         random = np.random.default_rng(0).integers(0, 2**63, count, dtype=np.uint64)
         keys = (np.rint(shares * _SUB_SAMPLES).astype(np.uint64) * random).sum(axis=1, dtype=np.uint64)
-        _, where, inverse = np.unique(
-            keys[rows].sum(axis=1, dtype=np.uint64), return_index=True, return_inverse=True
-        )
+        _, where, inverse = np.unique(keys[rows].sum(axis=1, dtype=np.uint64), return_index=True, return_inverse=True)
         fractions = np.concatenate([own, shares[rows[where]].mean(axis=1)])
         classes[mixed] = (count + len(own) + inverse).astype(np.uint16)
     return TissueGrid(grid_mm, halves, classes, fractions, count)
@@ -298,8 +296,8 @@ def _check_labels(labels: npt.NDArray[np.integer], count: int) -> None:
 def _mixtures(pure: Palette, fractions: npt.NDArray[np.float64]) -> Palette:
     """Mixtures (M, N) of a palette's N substances.
 
-    Heats, latent heat and perfusion add by volume. Conductivity is the geometric mean of what conducts, which lies
-    between layers in series and in parallel, times its share. A voxel that is mostly gas does not conduct.
+    Heats, latent heat and perfusion add by volume. Conductivity is that of layers in series of what conducts, for heat
+    mostly goes through a boundary and not along it, times its share. A voxel that is mostly gas does not conduct.
     """
     solid = fractions * pure.conducts
     share = solid.sum(axis=1)
@@ -310,11 +308,11 @@ def _mixtures(pure: Palette, fractions: npt.NDArray[np.float64]) -> Palette:
         result: npt.NDArray[np.float64] = weight @ np.asarray(values, np.float64)
         return result
 
-    def geometric(values: Field) -> npt.NDArray[np.float64]:
-        result: npt.NDArray[np.float64] = (1.0/mean(1.0/np.asarray(values,np.float64))) * np.maximum(share, 1e-3)
+    def layered(values: Field) -> npt.NDArray[np.float64]:
+        result: npt.NDArray[np.float64] = np.maximum(share, 1e-3) / np.maximum(mean(1.0 / values), 1e-6)
         return result
 
-    frozen, deep = (geometric(k) for k in (pure.frozen_conductivity, pure.conductivity_at(_MIXTURE_DEPTH_K)))
+    frozen, deep = (layered(k) for k in (pure.frozen_conductivity, pure.conductivity_at(_MIXTURE_DEPTH_K)))
     ice = weight * pure.latent
     ice = np.where(ice.sum(axis=1, keepdims=True) > 0, ice, weight)
     ice /= np.maximum(ice.sum(axis=1, keepdims=True), 1e-9)
@@ -326,7 +324,7 @@ def _mixtures(pure: Palette, fractions: npt.NDArray[np.float64]) -> Palette:
 
     liquidus = np.where(conducts, ice @ pure.liquidus_c.astype(np.float64), -1.0)
     return Palette(
-        conductivity=single(np.maximum(geometric(pure.conductivity), 1e-3)),
+        conductivity=single(np.maximum(layered(pure.conductivity), 1e-3)),
         frozen_conductivity=single(np.maximum(frozen, 1e-3)),
         conductivity_slope=single(np.maximum(deep - frozen, 0.0) / _MIXTURE_DEPTH_K),
         heat=single(heat),

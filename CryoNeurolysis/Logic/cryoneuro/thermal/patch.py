@@ -96,10 +96,14 @@ class Patch:
         field: Field = result.astype(np.float32)
         return field
 
-    def slow_step_s(self) -> float:
-        """Largest stable step of unfrozen and freezing tissue: what flows through the six faces empties no voxel."""
+    def slow_step_s(self, but: npt.NDArray[np.bool_]) -> float:
+        """Largest stable step of unfrozen and freezing tissue: what flows through the six faces empties no voxel.
+
+        Args:
+            but: voxels (with ghosts) that are stepped in smaller steps anyway.
+        """
         total, extra = (face_sum(f)[self.inner] for f in (self.unfrozen_face, self.extra_face))
-        live = self.active[self.inner]
+        live = (self.active & ~but)[self.inner]
         unfrozen = total * self.inverse_heat[self.inner]
         mushy = (total + np.maximum(extra, 0.0)) * self.inverse_mushy[self.inner]
         rate = float(np.maximum(unfrozen, mushy)[live].max(initial=1e-9))

@@ -33,6 +33,7 @@ from .schedule import active_drive, probe_drive, timeline
 from .tissue_box import TissueBox, tissue_box
 
 ISOTHERMS_C = (0.0, -20.0, -40.0)
+"""Watched in every run; that which treats the nerve in a plan as well (see watched_c)."""
 DEFAULT_GRID_MM = 1.0
 _MOST_BYTES = 6e9
 _BYTES_PER_VOXEL = 60
@@ -40,6 +41,11 @@ _LONGEST_S = 7200.0
 _COARSEST_MM = 3.0
 _THINNEST_MM, _THICKEST_MM = 0.4, 3.4
 _MOST_PROBES = 8
+
+
+def watched_c(plan: Plan) -> tuple[float, ...]:
+    """The isotherms whose times are kept in a run of a plan, warmest first."""
+    return tuple(sorted({*ISOTHERMS_C, float(plan.treat_c)}, reverse=True))
 
 
 def simulate(
@@ -94,6 +100,7 @@ def simulate(
         progress,
         cancelled,
         protections=placed_protections(anatomy, plan, box.geometry),
+        isotherms_c=watched_c(plan),
         points_ras_mm=points_ras_mm,
         partial=partial,
         keep_checkpoints=keep_checkpoints,
@@ -113,6 +120,7 @@ def simulate_box(
     cancelled: Cancelled = never_cancelled,
     *,
     protections: Sequence[PlacedProtection] = (),
+    isotherms_c: Sequence[float] = ISOTHERMS_C,
     points_ras_mm: npt.ArrayLike | None = None,
     partial: Callable[[ThermalRun], None] | None = None,
     keep_checkpoints: bool = False,
@@ -125,6 +133,7 @@ def simulate_box(
 
     Args:
         protocol: for every probe without one of its own.
+        isotherms_c: watched temperatures, whose times are kept.
         body_c: temperature at the start and beyond the box; the body's when None.
 
     The other arguments, the result and the errors are those of simulate.
@@ -163,7 +172,7 @@ def simulate_box(
         start_s = begin.time_s if begin is not None else 0.0
     bare = box.grid.medium(records, body_c)
     key = hashlib.sha256(bare.classes_kji.tobytes() + content_hash(records).encode()).digest()
-    freezing = Freezing(medium_at(start_s), surfaces, ISOTHERMS_C, powers, step_s, compiled, tissue_key=key)
+    freezing = Freezing(medium_at(start_s), surfaces, isotherms_c, powers, step_s, compiled, tissue_key=key)
     body = freezing.medium.body_c
     if begin is not None:
         freezing.restore(begin)
@@ -304,7 +313,7 @@ class _Record:
             np.array(self.times),
             np.stack(self.fields),
             np.minimum(_rounded(coldest), np.minimum.reduce(self.fields)),
-            np.array(ISOTHERMS_C),
+            self.freezing.isotherms_c.astype(np.float64),
             np.ascontiguousarray(below),
             complete,
             provenance,

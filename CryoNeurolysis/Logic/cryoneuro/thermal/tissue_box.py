@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,13 @@ from scipy.spatial import cKDTree
 
 from ..imaging import working_geometry
 from ..knowledge import TissueRecord, constant, tissue, tissues
-from ..model import Anatomy, ImageError, Plan, PlannedProbe, ThermalError, VolumeGeometry
+from ..model import Anatomy, ImageError, Plan, PlannedProbe, ThermalError, ThermalRun, VolumeGeometry
 from .heat_sinks import is_heat_sink, sink_record
 from .medium import TissueGrid, tissue_grid, with_samples
 
 _MOST_BYTES = 6e9
 _BYTES_PER_VOXEL = 60
+_COOLED_K = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +85,34 @@ def tissue_box(anatomy: Anatomy, plan: Plan, grid_mm: float, snapshots: int = 16
         ThermalError: see simulation_grid.
     """
     geometry = simulation_grid(anatomy, plan.probes, grid_mm, snapshots, plan.duration_s)
-    halves, records = _half_labels(anatomy, plan, geometry)
-    halves, fractions = _with_nerve(halves, plan, geometry, len(records))
+    labels, records = _half_labels(anatomy, plan, geometry)
+    halves, fractions = _with_nerve(labels, plan, geometry, len(records))
     return TissueBox(geometry, tissue_grid(halves, grid_mm, len(records), fractions), records)
+
+
+def reached_box(box: TissueBox, run: ThermalRun) -> TissueBox:
+    """The part of a box that a run of it has cooled, and as much round it as runs that differ a little may cool.
+
+    Args:
+        run: on the grid of the box.
+    """
+    cooled = np.argwhere(run.coldest_c < constant("body_temperature_c") - _COOLED_K)
+    if not len(cooled) or run.geometry != box.geometry:
+        return box
+    spare = constant("sample_spare_mm") / box.grid.grid_mm
+    low = np.maximum(np.floor(cooled.min(axis=0) - spare), 0).astype(int) // 2 * 2
+    high = np.minimum(np.ceil(cooled.max(axis=0) + spare).astype(int) // 2 * 2 + 2, box.geometry.shape_kji)
+    voxels = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    halves = tuple(slice(2 * a, 2 * b) for a, b in zip(low, high, strict=True))
+    matrix = box.geometry.ijk_to_ras.copy()
+    matrix[:3, 3] = box.geometry.ijk_to_ras_mm(low[::-1].astype(float))[0]
+    shape = (int(high[0] - low[0]), int(high[1] - low[1]), int(high[2] - low[2]))
+    grid = replace(
+        box.grid,
+        halves_kji=np.ascontiguousarray(box.grid.halves_kji[halves]),
+        classes_kji=np.ascontiguousarray(box.grid.classes_kji[voxels]),
+    )
+    return TissueBox(VolumeGeometry(shape, matrix), grid, box.records)
 
 
 def _half_geometry(geometry: VolumeGeometry) -> VolumeGeometry:
@@ -222,7 +248,7 @@ def block(
             )
         halves = halves.reshape(shape)
         table = tissues() if records is None else records
-        if np.issubdtype(halves.dtype, np.integer) and 0 <= halves.min() and halves.max() < len(table):
+        if np.issubdtype(halves.dtype, np.integer) and halves.min() >= 0 and halves.max() < len(table):
             # Where a boundary goes through, the eighths of a half voxel are asked for as well.
             where = np.argwhere(_beside_another(halves))
             eighths = half.ijk_to_ras_mm((where[:, None, ::-1] + _EIGHTH_STEPS).reshape(-1, 3))

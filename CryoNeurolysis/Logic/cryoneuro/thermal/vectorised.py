@@ -47,7 +47,6 @@ class VectorisedStepper:
             return
         self.number = freezing.box_number
         p = freezing.patch
-        self.slow_s = min(p.slow_step_s(), _LONGEST_S)
         self.solid = frozen_through_c(p)
         self.soon = self.solid + np.minimum(np.float32(_SOON_C), np.float32(0.25) * p.span)
         self.was_cold: Slices | None = _box_of(np.ones(p.shape, bool))
@@ -63,6 +62,7 @@ class VectorisedStepper:
         self.linked = np.zeros(p.temperature.shape, bool)
         for where, _ in self.links:
             self.linked[where] = True
+        self.slow_s = min(p.slow_step_s(self.linked), _LONGEST_S)
 
     def advance(self, freezing: Freezing, targets: npt.NDArray[np.float32], dt_s: float) -> int:
         """See engine.Stepper."""
@@ -74,9 +74,7 @@ class VectorisedStepper:
                 return number + 1
         return len(targets)
 
-    def _step(
-        self, freezing: Freezing, target: npt.NDArray[np.float32], dt_s: float, now_s: float, last: bool
-    ) -> None:
+    def _step(self, freezing: Freezing, target: npt.NDArray[np.float32], dt_s: float, now_s: float, last: bool) -> None:
         p = freezing.patch
         dt = np.float32(dt_s)
         cold = _box_of(p.temperature[p.inner] < _COLD_C)
@@ -85,9 +83,8 @@ class VectorisedStepper:
         pulls = self._driven(freezing, target, dt_s) if on else None
         if not on:
             freezing.surfaces_c[:] = freezing.steer[:, 2] = np.nan
-        seeds = p.temperature < (self.soon if on else self.solid)
-        if on:
-            seeds |= self.linked
+        # What a probe is linked to goes with the ice also while the probe is off: its faces may conduct very well.
+        seeds = (p.temperature < (self.soon if on else self.solid)) | self.linked
         fast = _box_of(seeds[p.inner])
         before = p.temperature
         if fast is not None:
@@ -160,7 +157,13 @@ class VectorisedStepper:
                 surface, self.told[number] = _limited(p, where, parts, surface, allowed, last_c, dt_s)
                 freezing.surfaces_c[number] = freezing.steer[number, 2] = surface
             pull = conductance(
-                parts[0], parts[1], parts[2], p.liquidus_c[where], p.span[where], p.temperature[where], np.float32(surface)
+                parts[0],
+                parts[1],
+                parts[2],
+                p.liquidus_c[where],
+                p.span[where],
+                p.temperature[where],
+                np.float32(surface),
             )
             strength[where] += pull
             towards[where] += pull * np.float32(surface)

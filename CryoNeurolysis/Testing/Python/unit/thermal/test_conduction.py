@@ -13,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PATHS = [False, pytest.param(True, marks=pytest.mark.skipif(not compiled_available(), reason="numba is not installed"))]
-STILL = tuple(
-    replace(t, perfusion_w_m3k=0.0, metabolic_w_m3=0.0, perfusion_stops=True) for t in tissues()
-)
+STILL = tuple(replace(t, perfusion_w_m3k=0.0, metabolic_w_m3=0.0, perfusion_stops=True) for t in tissues())
 """The shipped tissues without what blood brings, so that nothing but conduction is left."""
 GAS = tissue("gas").label
 COUNT = (12, 14, 16)
@@ -105,12 +103,14 @@ def test_conductance_is_the_mean_over_temperature() -> None:
 
 
 @pytest.mark.parametrize("compiled", PATHS)
-@pytest.mark.parametrize("names", [("muscle", "nerve"), ("muscle", "csf"), ("fat", "liver"), ("saline", "bone_cortical")])
+@pytest.mark.parametrize(
+    "names", [("muscle", "nerve"), ("muscle", "csf"), ("fat", "liver"), ("saline", "bone_cortical")]
+)
 def test_the_near_field_adds_no_heat(compiled: bool, names: tuple[str, str]) -> None:
     """A probe as cold as all that lies round it takes nothing and gives nothing: layers round it, its links and the seam."""
     labels = [tissue(n).label for n in names]
     n = 40
-    k, j, i = np.indices((2 * n,) * 3)
+    _, j, i = np.indices((2 * n,) * 3)
     halves = np.where(np.hypot(j - n + 0.5, i - n + 0.5) < 5.0, labels[0], labels[1]).astype(np.uint8)
     halves[:4] = halves[-4:] = GAS
     for axis in (1, 2):
