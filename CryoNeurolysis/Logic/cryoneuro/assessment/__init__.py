@@ -3,7 +3,7 @@
 from .assess import assess, neighbor_band_mm
 from .check_findings import check_findings, high_risk
 from .dose_chance import dose_chance
-from .ensemble import Judge, Outcome, Variation, draw, varied_probes, varied_records
+from .ensemble import Judge, Outcome, Variation, draw, varied_probes, varied_records, varied_surface
 from .guards import Guard, guards, neighbor_points
 from .nerve_dose import NerveDose, nerve_course_c, nerve_dose
 
@@ -25,4 +25,5 @@ __all__ = [
     "nerve_dose",
     "varied_probes",
     "varied_records",
+    "varied_surface",
 ]

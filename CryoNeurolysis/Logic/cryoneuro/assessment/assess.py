@@ -10,11 +10,11 @@ import numpy as np
 from ..imaging import sample
 from ..knowledge import constant, injury_classes
 from ..knowledge import nerve as nerve_record
-from ..model import Anatomy, Assessment, Doubt, Finding, Limit, Plan, Status, ThermalRun, Verdict
-from ..planning import clearance_words
+from ..model import Anatomy, Assessment, Doubt, Finding, Limit, Plan, ProbeModel, Status, ThermalRun, Verdict
+from ..planning import clearance_words, wilson_interval
+from .chance_words import chance_words
 from .dose_chance import DRAWS, dose_chance
 from .guards import Guard, distance_mm, guards
-from .interval import chance_words, interval
 from .nerve_dose import NerveDose, nerve_dose
 from .regrowth import regrowth
 
@@ -76,6 +76,7 @@ def assess(
         f"nerve's course ({nerve.sigma_mm:g} mm); of the neighbors' values {neighbor_band:.1f} mm.",
         "Not varied: tissue values, perfusion, probe strength, breathing.",
     )
+    assumed = tuple(_assumed_words(planned.probe) for planned in {p.probe.id: p for p in plan.probes}.values())
     if ensemble is not None:
         doubt = (
             *ensemble.sentences,
@@ -89,10 +90,19 @@ def assess(
         dose.distance_mm,
         dose.section_c,
         dose.core_c,
-        doubt,
+        (*doubt, *assumed),
         tuple(g.dose for g in guarded if g.dose is not None),
         ensemble,
     )
+
+
+def _assumed_words(probe: ProbeModel) -> str:
+    """Which surface temperature was taken, and from what."""
+    text = f"Taken for {probe.name}: a surface of {probe.tip_temperature_c:g} C"
+    if probe.surface_span_c is not None:
+        coldest, warmest = probe.surface_span_c
+        text += f", sources speak of {coldest:g} to {warmest:g} C"
+    return f"{text}. {probe.temperature_basis or probe.source}."
 
 
 def neighbor_band_mm() -> float:
@@ -146,7 +156,7 @@ def _banded(bands: Mapping[str, Band], finding_id: str, values: list[float]) -> 
     from the values with the nerve moved."""
     if finding_id in bands:
         low, middle, high = bands[finding_id]
-        return low, high, f", half of the runs beyond {middle:.1f}"
+        return low, high, f", middle {middle:.1f}"
     return min(values), max(values), ""
 
 
@@ -227,7 +237,7 @@ def _nerve_findings(plan: Plan, dose: NerveDose, moved: list[NerveDose], bands: 
 
 def _chance_finding(plan: Plan, what: str, chance: float, count: int, counted: str) -> Finding:
     wanted = constant("chance_wanted")
-    low, high = interval(chance, count)
+    low, high = wilson_interval(chance, count)
     treated = what == "treated"
     words = "that the nerve is treated" if treated else f"that {_WITHIN}"
     return Finding(

@@ -16,6 +16,7 @@ from ..model import (
     Driver,
     Plan,
     PlannedProbe,
+    ProbeModel,
     ThermalRun,
     Trajectory,
     VolumeGeometry,
@@ -106,18 +107,26 @@ def varied_records(records: tuple[TissueRecord, ...], variation: Variation) -> t
     )
 
 
+def varied_surface(probe: ProbeModel, sigmas: float) -> tuple[float, float]:
+    """Settled surface temperature of a probe so many sigmas stronger than taken, C, and its strength as a share of what is
+    taken: the distance of its surface to the body's temperature."""
+    body = constant("body_temperature_c")
+    tip_c = probe.surface_c(sigmas, constant("probe_strength_spread"), body)
+    tip_c = min(max(tip_c, constant("coldest_cryogen_c")), -1.0)
+    return tip_c, (body - tip_c) / (body - probe.tip_temperature_c)
+
+
 def varied_probes(plan: Plan, variation: Variation) -> tuple[PlannedProbe, ...]:
     """The probes of one draw: stronger or weaker, and where the hand put them."""
-    body = constant("body_temperature_c")
-    strength = 1.0 + constant("probe_strength_spread") * float(variation.tissue[0])
     lateral, deep = constant("targeting_error_sigma_mm"), constant("depth_error_sigma_mm")
     found = []
     for planned, moved in zip(plan.probes, variation.placement, strict=True):
-        tip_c = max(body + (planned.probe.tip_temperature_c - body) * strength, -195.0)
+        tip_c, strength = varied_surface(planned.probe, float(variation.tissue[0]))
         power = planned.probe.power_w
         probe = replace(
             planned.probe,
-            tip_temperature_c=min(tip_c, -1.0),
+            tip_temperature_c=tip_c,
+            surface_span_c=None,
             power_w=None if power is None else power * max(strength, 0.1),
         )
         one, other = across(planned.trajectory.direction_ras)

@@ -260,7 +260,7 @@ def _followed(
     replayed = state.replayed
     assert replayed is not None
     state, picture = _with_ice(setup, state, picture, placed, replayed, watch)
-    calibration = state.calibration or _unlearned()
+    calibration = state.calibration or _unlearned(placed)
     freezing = picture.frozen_s is not None
     band = _band(calibration)
     runs = watch("freeze", lambda: replayed.runs([(v[0], v[1]) for v in band]))
@@ -352,7 +352,7 @@ def _with_ice(
     ice = watch("ice", lambda: seen_ice(block, placed.probes))
     said.append(ice.sentence)
     # What was predicted before this scan was known is what it is held against.
-    known = state.calibration or _unlearned()
+    known = state.calibration or _unlearned(placed)
     before_run = watch("freeze", lambda: replayed.run(float(known.values[0]), float(known.values[1])))
     comparison = compare_ice(ice, before_run, max(frozen_s + known.offset_s, 0.0))
     if comparison is not None:
@@ -366,9 +366,9 @@ def _with_ice(
     return state, replace(picture, ice=ice, comparison=comparison, sentences=tuple(said))
 
 
-def _unlearned() -> Calibration:
+def _unlearned(plan: Plan) -> Calibration:
     """What is known before any ice was seen: the data's own spreads."""
-    return calibration_of(np.zeros(3), np.eye(3), 0)
+    return calibration_of(np.zeros(3), np.eye(3), 0, plan.probes[0].probe)
 
 
 def _band(calibration: Calibration) -> tuple[npt.NDArray[np.float64], ...]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from ..assessment import Variation, varied_probes, varied_records
+from ..assessment import Variation, varied_probes, varied_records, varied_surface
 from ..imaging import sample
 from ..knowledge import constant
 from ..model import (
@@ -28,6 +28,7 @@ from ..model import (
     GuidanceError,
     Plan,
     PlannedProbe,
+    ProbeModel,
     ThermalRun,
     moved,
     never_cancelled,
@@ -191,16 +192,17 @@ def recalibrate(
         center = np.clip(np.round(result.x[:2] / _STEP) * _STEP, -_REACH, _REACH)
     assert result is not None
     covariance = np.linalg.inv(result.jac.T @ result.jac + 1e-6 * np.eye(3))
-    return calibration_of(result.x, covariance, len(observations))
+    return calibration_of(result.x, covariance, len(observations), replayed.plan.probes[0].probe)
 
 
-def calibration_of(values: Array, covariance: Array, scans: int) -> Calibration:
+def calibration_of(values: Array, covariance: Array, scans: int, probe: ProbeModel) -> Calibration:
     """A calibration with its factors and its sentence."""
-    strength = 1.0 + constant("probe_strength_spread") * float(values[0])
+    strength = varied_surface(probe, float(values[0]))[1]
     perfusion = float(np.exp(constant("perfusion_spread") * values[1]))
     offset = constant("live_clock_sigma_s") * float(values[2])
     sigma = np.sqrt(np.diag(covariance))
-    doubt = 100.0 * constant("probe_strength_spread") * float(sigma[0])
+    more, less = (varied_surface(probe, float(values[0] + s * sigma[0]))[1] for s in (1.0, -1.0))
+    doubt = 50.0 * (more - less)
     sentence = (
         f"From the ice in {scans} scan(s): probe strength {100 * strength:.0f} % of the data's (one sigma {doubt:.0f} %), "
         f"perfusion {perfusion:.1f} times the data's, the freeze began {abs(offset):.0f} s "

@@ -75,15 +75,16 @@ def _read(path: Path, name: str) -> tuple[Mapping[str, Any], ...]:
 
 
 def find_record(kind: str, wanted: str, records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The record whose id, name or alias is `wanted`, without regard to case, spaces, dashes and underscores.
+    """The record whose id, name or alias is `wanted`, without regard to case, spaces, dashes and underscores; the first one
+    where several are.
 
     Raises:
         KnowledgeError: none is; the message offers the nearest.
     """
     names: dict[str, Mapping[str, Any]] = {}
     for record in records:
-        for text in (*record.get("aliases", ()), record.get("name", ""), record["id"]):
-            names[_key(text)] = record
+        for text in (record["id"], record.get("name", ""), *record.get("aliases", ())):
+            names.setdefault(_key(text), record)
     key = _key(wanted)
     if key in names:
         return names[key]

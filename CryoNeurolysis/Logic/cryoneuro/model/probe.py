@@ -25,6 +25,9 @@ class ProbeModel:
         cool_down: how it gets there when that was measured: (seconds, share of the way) pairs, rising from (0, 0) to a
             share of 1; empty for the exponential of cool_down_s.
         power_w: most heat that it can take up over its cold surface, W; None when its temperature is what is known.
+        surface_span_c: coldest and warmest settled surface that its sources speak of, one sigma each way; None where they
+            give one figure, which then has the spread of the data's probe_strength_spread.
+        temperature_basis: from what tip_temperature_c is taken.
     """
 
     id: str
@@ -42,6 +45,8 @@ class ProbeModel:
     verified: bool
     cool_down: tuple[tuple[float, float], ...] = ()
     power_w: float | None = None
+    surface_span_c: tuple[float, float] | None = None
+    temperature_basis: str = ""
 
     def __post_init__(self) -> None:
         try:
@@ -55,6 +60,14 @@ class ProbeModel:
             raise KnowledgeError(
                 f"Probe {self.id}: cool_down must begin at 0 s, rise in time and share, and end at a share of 1."
             )
+        if self.surface_span_c is not None:
+            coldest, warmest = (float(c) for c in self.surface_span_c)
+            if not -273.15 < coldest <= self.tip_temperature_c <= warmest < 0.0:
+                raise KnowledgeError(
+                    f"Probe {self.id}: surface_span_c must hold tip_temperature_c ({self.tip_temperature_c:g} C), but goes from "
+                    f"{coldest:g} to {warmest:g} C."
+                )
+            object.__setattr__(self, "surface_span_c", (coldest, warmest))
         if self.active_thaw_c is not None and not 0.0 <= self.active_thaw_c <= 100.0:
             raise KnowledgeError(
                 f"Probe {self.id}: active_thaw_c must lie between 0 and 100 C, but is {self.active_thaw_c} C."
@@ -70,6 +83,18 @@ class ProbeModel:
             raise KnowledgeError(
                 f"Probe {self.id}: tip_temperature_c must lie between -273.15 and 0 C, but is {self.tip_temperature_c}."
             )
+
+    def surface_c(self, sigmas: float, spread: float, body_c: float) -> float:
+        """Settled surface temperature so many sigmas stronger than taken, C.
+
+        Args:
+            spread: one sigma as a share of the distance to the body's temperature, where no span is known.
+        """
+        if self.surface_span_c is None:
+            return self.tip_temperature_c - sigmas * spread * (body_c - self.tip_temperature_c)
+        coldest, warmest = self.surface_span_c
+        step = self.tip_temperature_c - coldest if sigmas > 0 else warmest - self.tip_temperature_c
+        return self.tip_temperature_c - sigmas * step
 
     @property
     def center_from_tip_mm(self) -> float:

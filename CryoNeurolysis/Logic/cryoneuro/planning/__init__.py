@@ -6,7 +6,7 @@ from .console import ConsolePose, console_pose
 from .manual import PathEdits, manual_plan, snapped
 from .plan import finalists, plan_paths, tried_paths, with_probe
 from .rank import accepted, pareto_front, ranked, with_columns
-from .robustness import Robustness, robustness
+from .robustness import Robustness, robustness, wilson_interval
 from .several import MOST_PROBES, probes_together
 from .sweep import CRITERIA
 from .table import table_side_ras, table_words
@@ -40,6 +40,7 @@ __all__ = [
     "table_words",
     "tried_paths",
     "why_not",
+    "wilson_interval",
     "with_columns",
     "with_probe",
 ]

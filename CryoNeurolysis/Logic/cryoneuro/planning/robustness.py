@@ -89,11 +89,11 @@ def robustness(
     order = np.argsort(-broken, kind="stable")
     lost = tuple((names[n], float(broken[n])) for n in order if broken[n] > 0)
     chance = float(good.mean())
-    low, high = _wilson(chance, draws)
+    low, high = wilson_interval(chance, draws)
     return Robustness(chance, low, high, lost, draws, seed)
 
 
-def _wilson(share: float, count: int) -> tuple[float, float]:
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson, J Am Stat Assoc 1927;22:209)."""
     z2 = _Z_95**2 / count
     middle = (share + 0.5 * z2) / (1.0 + z2)
