@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,11 @@ from cryoneuro.anatomy import segment
 from cryoneuro.imaging import Phantom, make_phantom
 from cryoneuro.model import Anatomy, Case
 from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from kept_cases import Keeper
+from real_cts import RealCts
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -30,26 +37,49 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kept() -> Keeper:
+    """kept(name, make, *inputs): what make(*inputs) returns, made once for all workers."""
+    return Keeper(REPOSITORY / ".pytest_cache" / "cases")
+
+
+@pytest.fixture(scope="session")
+def real_cts(shared: Path, kept: Keeper) -> RealCts:
+    """The real CTs, segmented once."""
+    return RealCts(shared, kept)
+
+
+@pytest.fixture(scope="session")
 def phantom() -> Phantom:
     """The synthetic body at 2 mm."""
     return make_phantom(2.0)
 
 
 @pytest.fixture(scope="session")
-def phantom_anatomy(phantom: Phantom) -> Anatomy:
+def phantom_anatomy(phantom: Phantom, kept: Keeper) -> Anatomy:
     """What the classical segmentation makes of it."""
-    return segment(phantom.ct, grid_mm=2.0)
+
+    def segmented() -> Anatomy:
+        return segment(phantom.ct, grid_mm=2.0)
+
+    return kept("phantom", segmented)
 
 
 @pytest.fixture(scope="session")
-def planned_case(phantom: Phantom, phantom_anatomy: Anatomy) -> Case:
+def planned_case(phantom: Phantom, phantom_anatomy: Anatomy, kept: Keeper) -> Case:
     """The phantom with a plan to its left intercostal nerve."""
-    from dataclasses import replace
 
-    return plan_step(replace(new_case(phantom.ct), anatomy=phantom_anatomy), Request("intercostal", probe_count=1))
+    def planned() -> Case:
+        case = replace(new_case(phantom.ct), anatomy=phantom_anatomy)
+        return plan_step(case, Request("intercostal", probe_count=1))
+
+    return replace(kept("phantom-planned", planned), ct=phantom.ct)
 
 
 @pytest.fixture(scope="session")
-def assessed_case(planned_case: Case) -> Case:
+def assessed_case(planned_case: Case, kept: Keeper) -> Case:
     """The same, frozen at 2 mm and assessed."""
-    return simulate_step(planned_case, grid_mm=2.0)
+
+    def assessed() -> Case:
+        return simulate_step(planned_case, grid_mm=2.0)
+
+    return replace(kept("phantom-assessed", assessed), ct=planned_case.ct, anatomy=planned_case.anatomy)
