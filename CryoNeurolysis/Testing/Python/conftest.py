@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +14,37 @@ import pytest
 from cryoneuro.anatomy import segment
 from cryoneuro.imaging import Phantom, make_phantom
 from cryoneuro.model import Anatomy, Case
-from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
+from cryoneuro.pipeline import Planned, Request, new_case, planned_step, simulate_step
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from kept_cases import Keeper
-from real_cts import RealCts
+from real_cts import RealCts, remembered_finders
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+LONGEST_FIRST = (
+    *("test_real_anatomy", "test_real_ct", "test_real_paths", "test_follow", "test_thermal_exact", "test_panel"),
+    *("test_cli", "test_planning", "test_on_real_cts", "test_live", "test_thermal_reference", "test_hard_cts"),
+    *("test_panel_parts", "test_live_step", "test_thermal", "test_dicom_receiver"),
+)
+"""Files that take longest. Two workers end together when the last file that they begin is a short one."""
+
+# Arrays of many megabytes come and go: memory that is given back to the system each time is cleared by it each time.
+with contextlib.suppress(AttributeError, OSError, TypeError):
+    mallopt = ctypes.CDLL(None).mallopt
+    for parameter, value in ((-4, 0), (-1, 2_000_000_000), (-2, 1 << 26)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+        mallopt(parameter, value)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay together, so that what they share is made once; single physics tests go wherever there is room."""
+    rank = {name: n for n, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+    for item in items:
+        if "thermal" not in item.path.as_posix():
+            desktop = item.path.parent.name == "desktop"
+            item.add_marker(pytest.mark.xdist_group("desktop" if desktop else item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +74,13 @@ def real_cts(shared: Path, kept: Keeper) -> RealCts:
     return RealCts(shared, kept)
 
 
+@pytest.fixture
+def remembered_anatomy() -> Iterator[None]:
+    """A CT that is segmented again, in another command or another window, does not cost the finders' time again."""
+    with remembered_finders():
+        yield
+
+
 @pytest.fixture(scope="session")
 def phantom() -> Phantom:
     """The synthetic body at 2 mm."""
@@ -65,14 +98,21 @@ def phantom_anatomy(phantom: Phantom, kept: Keeper) -> Anatomy:
 
 
 @pytest.fixture(scope="session")
-def planned_case(phantom: Phantom, phantom_anatomy: Anatomy, kept: Keeper) -> Case:
-    """The phantom with a plan to its left intercostal nerve."""
+def planned(phantom: Phantom, phantom_anatomy: Anatomy, kept: Keeper) -> Planned:
+    """The phantom with a plan to its left intercostal nerve, and what the plan was chosen from."""
 
-    def planned() -> Case:
+    def make() -> Planned:
         case = replace(new_case(phantom.ct), anatomy=phantom_anatomy)
-        return plan_step(case, Request("intercostal", probe_count=1))
+        return planned_step(case, Request("intercostal", probe_count=1))
 
-    return replace(kept("phantom-planned", planned), ct=phantom.ct)
+    found = kept("phantom-planned", make)
+    return replace(found, case=replace(found.case, ct=phantom.ct))
+
+
+@pytest.fixture(scope="session")
+def planned_case(planned: Planned) -> Case:
+    """The phantom with a plan to its left intercostal nerve."""
+    return planned.case
 
 
 @pytest.fixture(scope="session")

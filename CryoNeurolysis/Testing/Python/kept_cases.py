@@ -7,7 +7,6 @@ change of any of them makes it anew. A file that is damaged, or was written by o
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import io
 import os
@@ -24,6 +23,7 @@ from typing import Any, TypeVar
 
 import cryoneuro
 import numpy as np
+from cryoneuro.model import content_hash
 
 T = TypeVar("T")
 _LIBRARIES = ("numpy", "scipy", "SimpleITK", "numba")
@@ -116,10 +116,14 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _write(path: Path, content: object) -> None:
+def _packed(content: object) -> bytes:
     stream = io.BytesIO()
     _Pickler(stream, protocol=5).dump(content)
-    data = stream.getbuffer()
+    return stream.getvalue()
+
+
+def _write(path: Path, content: object) -> None:
+    data = _packed(content)
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(hashlib.blake2b(data).digest())
@@ -180,20 +184,23 @@ class _Unpickler(pickle.Unpickler):
 
 
 class Remembered:
-    """A pure function of a module that does not work twice on the same bytes; each caller gets a copy of its own."""
+    """A pure function of a module that does not work twice on the same content; each caller gets a copy of its own.
+
+    Functions among the arguments, as those that hear of progress, take no part in the content.
+    """
 
     def __init__(self, function: Callable[..., Any], most: int = 12) -> None:
         self._function = function
         self._most = most
-        self._results: OrderedDict[bytes, Any] = OrderedDict()
+        self._results: OrderedDict[str, bytes] = OrderedDict()
 
     def __call__(self, *arguments: Any) -> Any:
-        digest = hashlib.blake2b()
-        digest.update(pickle.dumps(arguments, protocol=5, buffer_callback=lambda part: digest.update(part.raw())))
-        key = digest.digest()
-        if key not in self._results:
-            self._results[key] = copy.deepcopy(self._function(*arguments))
-            while len(self._results) > self._most:
-                self._results.popitem(last=False)
-        self._results.move_to_end(key)
-        return copy.deepcopy(self._results[key])
+        key = content_hash([None if callable(a) else a for a in arguments])
+        if key in self._results:
+            self._results.move_to_end(key)
+            return _Unpickler(io.BytesIO(self._results[key])).load()
+        result = self._function(*arguments)
+        self._results[key] = _packed(result)
+        while len(self._results) > self._most:
+            self._results.popitem(last=False)
+        return result

@@ -25,7 +25,7 @@ _FINDERS = {
     name: Remembered(getattr(_SEGMENT, name))
     for name in (
         *("find_body", "find_gas", "find_dense", "find_canal", "faint_ribs", "filled", "find_vessels", "streak_zone"),
-        *("find_spine", "vertebra_masks", "find_ribs"),
+        *("find_spine", "vertebra_masks", "find_ribs", "with_aorta", "with_vessel_names", "tissue_map"),
     )
 }
 
