@@ -23,9 +23,9 @@ from real_cts import RealCts, remembered_finders
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LONGEST_FIRST = (
-    *("test_real_anatomy", "test_real_ct", "test_real_paths", "test_follow", "test_thermal_exact", "test_panel"),
-    *("test_cli", "test_planning", "test_on_real_cts", "test_live", "test_thermal_reference", "test_hard_cts"),
-    *("test_panel_parts", "test_live_step", "test_thermal", "test_dicom_receiver"),
+    *("test_real_anatomy", "test_real_ct", "test_thermal_exact", "test_real_paths", "test_panel", "test_cli"),
+    *("test_thermal_reference", "test_thermal", "test_follow", "test_planning", "test_live", "test_hard_cts"),
+    *("test_on_real_cts", "test_thermal_interfaces", "test_panel_parts", "test_live_step", "test_dicom_receiver"),
 )
 """Files that take longest. Two workers end together when the last file that they begin is a short one."""
 
@@ -38,13 +38,9 @@ with contextlib.suppress(AttributeError, OSError, TypeError):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay together, so that what they share is made once; single physics tests go wherever there is room."""
+    """Workers take whole files (--dist loadfile), so that what a file's tests share is made once; the longest come first."""
     rank = {name: n for n, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
-    for item in items:
-        if "thermal" not in item.path.as_posix():
-            desktop = item.path.parent.name == "desktop"
-            item.add_marker(pytest.mark.xdist_group("desktop" if desktop else item.path.stem))
 
 
 @pytest.fixture(scope="session")

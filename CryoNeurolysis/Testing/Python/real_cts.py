@@ -24,8 +24,7 @@ _SEGMENT = importlib.import_module("cryoneuro.anatomy.segment")
 _FINDERS = {
     name: Remembered(getattr(_SEGMENT, name))
     for name in (
-        *("find_body", "find_gas", "find_dense", "find_canal", "faint_ribs", "filled", "find_vessels", "streak_zone"),
-        *("find_spine", "vertebra_masks", "find_ribs", "with_aorta", "with_vessel_names", "tissue_map"),
+        *("find_body", "find_gas", "find_dense", "find_canal", "filled", "find_vessels", "find_ribs", "with_aorta"),
     )
 }
 

@@ -74,7 +74,8 @@ def seen(real_cts: RealCts):
     return load
 
 
-@pytest.mark.parametrize(("name", "least"), [(CHEST, 0.98), (CTA, 0.98), (ABDOMEN, 0.95)])
+# The other worker segments the chest first.
+@pytest.mark.parametrize(("name", "least"), [(ABDOMEN, 0.95), (CTA, 0.98), (CHEST, 0.98)])
 def test_labeled_bone_lies_within_2_mm_of_ours(seen, name: str, least: float) -> None:
     case = seen(name)
     near = within(case.group("bone"), 2.0 / case.anatomy.geometry.spacing_mm[0])

@@ -477,6 +477,15 @@ def server() -> Iterator[Server]:
     made.close()
 
 
+def kill_after(server: Server, spool: Path, images: str, count: int) -> None:
+    """Kill a receiver when so many images lie there, and a moment later, in the middle of something."""
+    end = time.monotonic() + 20
+    while len(list(spool.glob(images))) < count and time.monotonic() < end:
+        time.sleep(0.002)
+    time.sleep(0.02)
+    server.kill()
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_no_acknowledged_image_is_lost(
     tmp_path: Path, closing: Callable, write_series: Callable, dcmtk: Callable, server: Server
@@ -487,10 +496,13 @@ def test_killed_at_any_moment_no_acknowledged_image_is_lost(
     for attempt in range(6):
         files = write_series(f"kill{attempt}", 60)
         port = server.receiver(spool)
-        killer = threading.Timer(0.04 + 0.05 * attempt, server.kill)
+        # The first dies while it starts to receive; each of the others when it has some images more.
+        arrived = f"{pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID}/*.dcm"
+        killer = threading.Thread(target=kill_after, args=(server, spool, arrived, 3 * attempt))
         killer.start()
         result = dcmtk("storescu", "-v", HERE, port, *files)
         server.wait()
+        killer.join()
         done = (result.stdout + result.stderr).count("(Success)")
         cut_short += done < len(files)
         acknowledged |= {str(pydicom.dcmread(p).SOPInstanceUID) for p in files[:done]}
