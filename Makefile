@@ -24,7 +24,7 @@ lint: setup
 	$(RUN)/mypy
 
 test: lint
-	$(RUN)/python -m pytest -n 2 $(ARGS)
+	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 $(ARGS)
 
 # Programs that the benchmark compares with, in an environment of their own; without them it says so and goes on.
 peers: setup

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 @pytest.fixture
-def window():
+def window(remembered_anatomy):
     """The module's widget on an empty scene."""
     pytest.importorskip("PySide6", reason="PySide6 is not installed (extra: dev)")
     pytest.importorskip("slicer", reason="slicer-core is not installed (extra: scene)")

@@ -131,13 +131,8 @@ def test_a_changed_choice_marks_later_steps_stale_and_deletes_nothing(window, ph
     assert window.states()["freeze"] in ("done", "needs attention")
 
 
-def test_weights_rank_again_and_another_path_can_be_taken_back(window, phantom, phantom_anatomy) -> None:
-    from cryoneuro.pipeline import Request, new_case, planned_step
-
+def test_weights_rank_again_and_another_path_can_be_taken_back(window, phantom, planned) -> None:
     add_ct(window, phantom)
-    planned = planned_step(
-        replace(new_case(phantom.ct), anatomy=phantom_anatomy), Request("intercostal", probe_count=1)
-    )
     give(window, planned.case)
     window.runner.found, window.runner.finalists = planned.found, planned.finalists
     ui = window.go("path")

@@ -181,7 +181,7 @@ def test_a_job_runs_although_the_event_loop_keeps_pythons_lock(job: BackgroundJo
     assert len(counted) > 0.25 * 5 * free
 
 
-def test_the_straight_line_on_a_scene(phantom: Phantom) -> None:
+def test_the_straight_line_on_a_scene(phantom: Phantom, remembered_anatomy) -> None:
     with HeadlessHost() as host:
         volume = ctNode(host.scene, phantom.ct)
         runner = CaseRunner(host.scene)
@@ -216,7 +216,7 @@ def test_the_straight_line_on_a_scene(phantom: Phantom) -> None:
         assert np.array_equal(runner.readCt(volume).array_kji, phantom.ct.array_kji)
 
 
-def test_organs_come_from_a_segmentation_of_the_scene(phantom: Phantom, phantom_anatomy) -> None:
+def test_organs_come_from_a_segmentation_of_the_scene(phantom: Phantom, phantom_anatomy, remembered_anatomy) -> None:
     """A segmentation node on its own grid, overlapping segments included, gives the engine what it holds."""
     from cryoneuro.imaging import label_on_grid
     from cryoneuro.model import Anatomy, Structure, StructureRole

@@ -8,8 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryoneuro import cli
+from cryoneuro import cli, pipeline
 from cryoneuro.model import VolumeGeometry
+from kept_cases import Remembered
+
+STAGES = {name: Remembered(getattr(pipeline, name)) for name in ("plan_paths", "_planned_by_ice", "sampled_doubt")}
+
+
+@pytest.fixture(autouse=True)
+def remembered(remembered_anatomy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that come to the same CT, anatomy or plan do not find, plan and sample it anew."""
+    for name, stage in STAGES.items():
+        monkeypatch.setattr(pipeline, name, stage)
 
 
 def run(*arguments: str) -> int:
@@ -111,6 +121,8 @@ def test_points_on_the_left_are_no_options(tmp_path: Path, capsys: pytest.Captur
         "3",
         "--target",
         "intercostal",
+        "--samples",
+        "8",
         "--no-pictures",
     ]
     course = ["--points", "-44,-72,39", "-54,-67,38", "-64,-61,38"]
@@ -175,6 +187,7 @@ def test_demo_of_two_sources_do_not_meet(tmp_path: Path, capsys: pytest.CaptureF
     ct = make_phantom(4.0, seed=5).ct
     sitk.WriteImage(to_sitk(ct.array_kji, ct.geometry), str(tmp_path / "other.nrrd"))
     common = ["--target", "intercostal", "--grid-mm", "3", "--thermal-grid-mm", "3", "--probes", "1", "--no-pictures"]
+    common += ["--samples", "8"]
     out = tmp_path / "out"
     assert run("demo", "--phantom", *common, "--output", out, "--json") == 0
     assert run("demo", "--ct", tmp_path / "other.nrrd", *common, "--output", out, "--json") == 0

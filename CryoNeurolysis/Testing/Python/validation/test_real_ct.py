@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from cryoneuro.anatomy import propose_nerve, segment
-from cryoneuro.imaging import label_on_grid, read_ct, read_label_map
+from cryoneuro.anatomy import propose_nerve
+from cryoneuro.imaging import label_on_grid
 from cryoneuro.model import Anatomy, AnatomyError, Verdict
 from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
-from scipy import ndimage
+from real_cts import RealCts, gap_mm
 
 pytestmark = pytest.mark.slow
-
-
-def load(shared: Path, name: str):
-    folder = shared / "data" / "ct" / name
-    return read_ct(folder / "ct.nrrd"), read_label_map(folder / "labels.nrrd")
+CHEST = "thorabd-arterial-lidc"
 
 
 @pytest.fixture(scope="module")
-def chest(shared: Path):
-    ct, labels = load(shared, "thorabd-arterial-lidc")
-    return ct, labels, segment(ct), segment(ct, labels)
+def chest(real_cts: RealCts):
+    return real_cts.ct(CHEST), real_cts.labels(CHEST), real_cts.anatomy(CHEST), real_cts.anatomy(CHEST, labeled=True)
 
 
 def named(labels, anatomy: Anatomy, *starts: str) -> np.ndarray:
@@ -91,34 +85,34 @@ def test_a_missing_organ_makes_the_verdict_unknown(chest) -> None:
 
 
 @pytest.mark.parametrize("name", ["abdpelvis-native-ts", "hemipelvis-native-sts007"])
-def test_native_cts_invent_no_vessel(shared: Path, name: str) -> None:
-    anatomy = segment(load(shared, name)[0])
+def test_native_cts_invent_no_vessel(real_cts: RealCts, name: str) -> None:
+    anatomy = real_cts.anatomy(name)
     assert not anatomy.has_group("aorta") and not anatomy.has_group("vessel")
     with pytest.raises(AnatomyError):
         propose_nerve(anatomy, "celiac_plexus")
 
 
-def test_no_rib_is_invented_in_a_pelvis(shared: Path) -> None:
-    anatomy = segment(load(shared, "hemipelvis-native-sts007")[0])
+def test_no_rib_is_invented_in_a_pelvis(real_cts: RealCts) -> None:
+    anatomy = real_cts.anatomy("hemipelvis-native-sts007")
     with pytest.raises(AnatomyError):
         propose_nerve(anatomy, "intercostal")
 
 
-def test_spinal_canal_stays_in_the_spine(shared: Path) -> None:
+def test_spinal_canal_stays_in_the_spine(real_cts: RealCts) -> None:
     """In the hemipelvis the canal runs near R = 0 from L4 into the sacrum; hips and ischium are 40 mm and more away."""
-    anatomy = segment(load(shared, "hemipelvis-native-sts007")[0])
+    anatomy = real_cts.anatomy("hemipelvis-native-sts007")
     kji = np.argwhere(anatomy.structure("spinal_canal").mask_kji)
     assert np.abs(anatomy.geometry.ijk_to_ras_mm(kji[:, ::-1])[:, 0]).max() < 35
 
 
-def test_a_ct_inside_the_body_gets_a_sentence(shared: Path) -> None:
+def test_a_ct_inside_the_body_gets_a_sentence(real_cts: RealCts) -> None:
     """No skin is in view: a path cannot start anywhere, and that is said."""
     from cryoneuro.model import CryoNeuroError
 
-    ct, _ = load(shared, "thorax-cta-dissection-ts")
+    name = "thorax-cta-dissection-ts"
     with pytest.raises(CryoNeuroError):
-        anatomy = segment(ct)
-        plan_step(replace(new_case(ct), anatomy=anatomy), Request("celiac_plexus"))
+        anatomy = real_cts.anatomy(name)
+        plan_step(replace(new_case(real_cts.ct(name)), anatomy=anatomy), Request("celiac_plexus"))
 
 
 @pytest.mark.parametrize(
@@ -126,16 +120,15 @@ def test_a_ct_inside_the_body_gets_a_sentence(shared: Path) -> None:
     [(n, t) for n in ("thorabd-arterial-lidc", "abdpelvis-native-ts") for t in ("splanchnic", "lumbar_sympathetic")],
 )
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_nerves_along_the_spine_hug_its_front_edge(shared: Path, name: str, target: str, side: str) -> None:
+def test_nerves_along_the_spine_hug_its_front_edge(real_cts: RealCts, name: str, target: str, side: str) -> None:
     """In front of and beside the middle of the vertebrae, within a centimeter of bone, out of vessels, lungs and organs."""
-    ct, labels = load(shared, name)
-    anatomy = _segmented(name, ct, labels)
+    labels, anatomy = real_cts.labels(name), real_cts.anatomy(name, labeled=True)
     nerve = propose_nerve(anatomy, target, side)
     points = nerve.at(np.arange(0.0, float(nerve.arc_length_mm[-1]), 2.0))
     bone = named(labels, anatomy, "vertebrae")
-    gap_mm = ndimage.distance_transform_edt(~bone) * anatomy.geometry.spacing_mm[0]
     kji = np.rint(anatomy.geometry.ras_to_ijk(points)).astype(int)[:, ::-1]
-    assert gap_mm[tuple(kji.T)].max() < 10.0 and np.median(gap_mm[tuple(kji.T)]) > 1.0
+    gaps = gap_mm(anatomy.geometry, bone, points)
+    assert gaps.max() < 10.0 and np.median(gaps) > 1.0
     assert bone[tuple(kji.T)].mean() < 0.1
     soft = named(labels, anatomy, "aorta", "inferior_vena", "lung", "kidney", "liver", "esophagus", "colon", "stomach")
     assert soft[tuple(kji.T)].mean() < 0.1
@@ -146,13 +139,3 @@ def test_nerves_along_the_spine_hug_its_front_edge(shared: Path, name: str, targ
             middle = anatomy.geometry.ijk_to_ras_mm(np.column_stack([i, j, np.full(len(i), k)])).mean(axis=0)
             assert point[1] > middle[1] + 5.0
             assert (point[0] < middle[0]) == (side == "left")
-
-
-_SEGMENTED: dict[str, Anatomy] = {}
-
-
-def _segmented(name: str, ct, labels) -> Anatomy:
-    """Each CT is segmented once for all its nerves."""
-    if name not in _SEGMENTED:
-        _SEGMENTED[name] = segment(ct, labels)
-    return _SEGMENTED[name]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from cryoneuro.anatomy import for_target, propose_nerve, segment
-from cryoneuro.imaging import read_ct
+from cryoneuro.anatomy import for_target, propose_nerve
 from cryoneuro.knowledge import nerve, probe
 from cryoneuro.model import VolumeGeometry
 from cryoneuro.planning import tried_paths
 from cryoneuro.planning.clearance import avoided
+from real_cts import RealCts
 
 pytestmark = pytest.mark.slow
 vtk = pytest.importorskip("vtk")
@@ -45,8 +43,8 @@ def crossings(locator, entry_ras_mm: np.ndarray, tip_ras_mm: np.ndarray) -> int:
         ("hemipelvis-native-sts007", (("sciatic", "right"), ("pudendal", "right"))),
     ],
 )
-def test_no_accepted_path_crosses_what_it_must_avoid(shared: Path, name: str, targets: tuple) -> None:
-    whole = segment(read_ct(shared / "data" / "ct" / name / "ct.nrrd"))
+def test_no_accepted_path_crosses_what_it_must_avoid(real_cts: RealCts, name: str, targets: tuple) -> None:
+    whole = real_cts.anatomy(name)
     for target, side in targets:
         course = propose_nerve(whole, target, side)
         anatomy, record = for_target(whole, course), nerve(target)

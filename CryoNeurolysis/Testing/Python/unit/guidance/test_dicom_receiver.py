@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -11,21 +13,41 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from cryoneuro.guidance import DicomReceiver, ReceiverSettings, Spool
+from cryoneuro.knowledge import constant
 from cryoneuro.model import GuidanceError
 
 HERE = "127.0.0.1"
+LONGEST_QUIET_S = constant("live_quiet_longest_s") + 0.1
+"""After it nothing more is waited for."""
+
+
+@dataclass
+class Clock:
+    """The time of day, or later: what a receiver waits for can be over at once."""
+
+    ahead_s: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_s
 
 
 @pytest.fixture
-def receiver(tmp_path: Path, closing: Callable) -> DicomReceiver:  # type: ignore[type-arg]
-    return closing(DicomReceiver(tmp_path / "spool", ReceiverSettings(port=0)))  # type: ignore[no-any-return]
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, closing: Callable, clock: Clock) -> DicomReceiver:  # type: ignore[type-arg]
+    return closing(DicomReceiver(tmp_path / "spool", ReceiverSettings(port=0), clock=clock))  # type: ignore[no-any-return]
 
 
 def test_echo(receiver: DicomReceiver, dcmtk: Callable) -> None:  # type: ignore[type-arg]
@@ -93,28 +115,32 @@ def test_compressed_transfer_syntaxes(
 
 
 def test_one_association_for_every_slice_is_one_series(
-    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable, clock: Clock
 ) -> None:  # type: ignore[type-arg]
     for path in write_series("single"):
         assert dcmtk("storescu", HERE, receiver.port, path).returncode == 0
+    clock.ahead_s += LONGEST_QUIET_S
     arrivals = until(receiver, 1)
-    arrivals += until(receiver, 1, 1.0)
+    clock.ahead_s += LONGEST_QUIET_S
+    arrivals += receiver.poll()
     assert arrivals[-1].ct is not None and arrivals[-1].ct.geometry.shape_kji[0] == 5
 
 
 def test_the_same_series_twice_is_given_once(
-    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable, clock: Clock
 ) -> None:  # type: ignore[type-arg]
     files = write_series("twice")
     assert dcmtk("dcmsend", HERE, receiver.port, *files).returncode == 0
     assert len(until(receiver, 1)) == 1
     assert dcmtk("dcmsend", HERE, receiver.port, *files).returncode == 0
-    later = until(receiver, 2, 3.0)
+    later = until(receiver, 1)
+    clock.ahead_s += LONGEST_QUIET_S
+    later += receiver.poll()
     assert len(later) == 1 and later[0].ct is None and "not shown twice" in later[0].sentence
 
 
 def test_a_corrected_series_comes_again_and_a_bad_one_is_named(
-    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable, clock: Clock
 ) -> None:  # type: ignore[type-arg]
     files = write_series("first", 4)
     whole = files[1].read_bytes()
@@ -126,6 +152,7 @@ def test_a_corrected_series_comes_again_and_a_bad_one_is_named(
     assert bad and all(a.ct is None for a in bad) and "cut short" in bad[-1].sentence
     files[1].write_bytes(whole)
     assert dcmtk("dcmsend", HERE, receiver.port, *files).returncode == 0
+    clock.ahead_s += LONGEST_QUIET_S
     (good,) = [a for a in until(receiver, 1, scans=True) if a.ct is not None]
     assert good.ct.geometry.shape_kji[0] == 4
 
@@ -160,7 +187,7 @@ def test_headers_that_a_reader_would_replace_are_refused(
 
 
 def test_two_senders_of_one_series_do_not_disturb_each_other(
-    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable, clock: Clock
 ) -> None:  # type: ignore[type-arg]
     files = write_series("both", 20)
     results = []
@@ -173,6 +200,7 @@ def test_two_senders_of_one_series_do_not_disturb_each_other(
     for thread in threads:
         thread.join()
     assert results == [0] * 4
+    clock.ahead_s += LONGEST_QUIET_S
     scans = [a for a in until(receiver, 1, scans=True) if a.ct is not None]
     assert scans[-1].ct.geometry.shape_kji[0] == 20
 
@@ -192,7 +220,7 @@ def test_wrong_kinds_are_refused_and_said(
 
 
 def test_a_series_that_cannot_be_used_is_a_sentence(
-    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable
+    receiver: DicomReceiver, dcmtk: Callable, write_series: Callable, until: Callable, clock: Clock
 ) -> None:  # type: ignore[type-arg]
     files = write_series("gap", 6)
     assert dcmtk("dcmsend", HERE, receiver.port, *files[:3], files[4], files[5]).returncode == 0
@@ -200,6 +228,7 @@ def test_a_series_that_cannot_be_used_is_a_sentence(
     assert arrival.ct is None and "missing" in arrival.sentence
     single = write_series("one", 1)
     assert dcmtk("dcmsend", HERE, receiver.port, *single).returncode == 0
+    clock.ahead_s += LONGEST_QUIET_S
     (arrival,) = until(receiver, 1)
     assert arrival.ct is None and "single slice" in arrival.sentence
 
@@ -276,7 +305,6 @@ def test_byte_after_byte_does_not_hold_a_connection(
     tmp_path: Path, closing: Callable, dcmtk: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # type: ignore[type-arg]
     from cryoneuro.guidance import dicom_receiver as module
-    from cryoneuro.knowledge import constant
 
     monkeypatch.setattr(module, "constant", lambda name: 1.0 if name == "live_network_timeout_s" else constant(name))
     receiver = closing(DicomReceiver(tmp_path / "slow", ReceiverSettings(port=0)))
@@ -393,88 +421,189 @@ def test_a_full_disk_is_said_and_not_acknowledged(
 
 
 _SERVER = """
-import sys, time
+import os, sys, time
+import pynetdicom, pydicom
 from cryoneuro.guidance import DicomReceiver, ReceiverSettings
-receiver = DicomReceiver(sys.argv[1], ReceiverSettings(port=0))
-print(receiver.port, flush=True)
-while True:
-    receiver.poll()
-    time.sleep(0.2)
+for spool in sys.stdin:
+    if os.fork() == 0:
+        receiver = DicomReceiver(spool.strip(), ReceiverSettings(port=0))
+        print(os.getpid(), receiver.port, flush=True)
+        while True:
+            receiver.poll()
+            time.sleep(0.2)
+    os.wait()
+    print("gone", flush=True)
 """
 
 
-def _receiver_process(spool: Path) -> tuple[subprocess.Popen[str], int]:
-    process = subprocess.Popen([sys.executable, "-c", _SERVER, str(spool)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    port = int(process.stdout.readline())
-    process.stdout.close()
-    return process, port
+class Server:
+    """A process that has everything loaded and becomes a receiver, again and again: each is a process that can be killed."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.pid = 0
+
+    def receiver(self, spool: Path) -> int:
+        """Start one; returns its port."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(f"{spool}\n")
+        self._process.stdin.flush()
+        self.pid, port = (int(word) for word in self._process.stdout.readline().split())
+        return port
+
+    def kill(self) -> None:
+        """End the receiver as a power failure does, from any thread."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> None:
+        """Until it is gone."""
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "gone\n"
+        self.pid = 0
+
+    def close(self) -> None:
+        """End everything."""
+        if self.pid:
+            self.kill()
+        self._process.communicate(timeout=20)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+def kill_after(server: Server, spool: Path, images: str, count: int) -> None:
+    """Kill a receiver when so many images lie there, and a moment later, in the middle of something."""
+    end = time.monotonic() + 20
+    while len(list(spool.glob(images))) < count and time.monotonic() < end:
+        time.sleep(0.002)
+    time.sleep(0.02)
+    server.kill()
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_no_acknowledged_image_is_lost(
-    tmp_path: Path, closing: Callable, write_series: Callable, until: Callable, dcmtk: Callable
+    tmp_path: Path, closing: Callable, write_series: Callable, dcmtk: Callable, server: Server
 ) -> None:  # type: ignore[type-arg]
     acknowledged: set[str] = set()
     cut_short = 0
     spool = tmp_path / "spool"
     for attempt in range(6):
-        process, port = _receiver_process(spool)
         files = write_series(f"kill{attempt}", 60)
-        killer = threading.Timer(0.04 + 0.05 * attempt, process.kill)
+        port = server.receiver(spool)
+        # The first dies while it starts to receive; each of the others when it has some images more.
+        arrived = f"{pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID}/*.dcm"
+        killer = threading.Thread(target=kill_after, args=(server, spool, arrived, 3 * attempt))
         killer.start()
         result = dcmtk("storescu", "-v", HERE, port, *files)
-        process.wait(20)
+        server.wait()
+        killer.join()
         done = (result.stdout + result.stderr).count("(Success)")
         cut_short += done < len(files)
         acknowledged |= {str(pydicom.dcmread(p).SOPInstanceUID) for p in files[:done]}
     assert acknowledged and cut_short
-    receiver = closing(DicomReceiver(spool, ReceiverSettings(port=0)))
+    later = Clock(LONGEST_QUIET_S)
+    receiver = closing(DicomReceiver(spool, ReceiverSettings(port=0), clock=later))
     assert not list(spool.glob("*/*.part"))
     found = {str(pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID) for p in spool.glob("*/*.dcm")}
     assert acknowledged <= found
-    usable = [a for a in until(receiver, 6, 6.0) if a.ct is not None]
+    usable = [a for a in receiver.poll() if a.ct is not None]
     assert usable
     # What has been used does not come again.
     for arrival in usable:
         receiver.handled(arrival)
     receiver.close()
-    again = closing(DicomReceiver(spool, ReceiverSettings(port=0)))
-    keys = {a.key for a in until(again, 9, 3.0) if a.ct is not None}
+    again = closing(DicomReceiver(spool, ReceiverSettings(port=0), clock=later))
+    keys = {a.key for a in again.poll() if a.ct is not None}
     assert not keys & {a.key for a in usable}
 
 
+def _pdu(kind: int, content: bytes) -> bytes:
+    return struct.pack(">BBL", kind, 0, len(content)) + content
+
+
+def _item(kind: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(content)) + content
+
+
+_VERIFICATION = b"1.2.840.10008.1.1"
+_REQUEST = _pdu(
+    1,
+    struct.pack(">HH16s16s32x", 1, 0, b"CRYONEURO".ljust(16), b"ECHO".ljust(16))
+    + _item(0x10, b"1.2.840.10008.3.1.1.1")
+    + _item(0x20, b"\x01\0\0\0" + _item(0x30, _VERIFICATION) + _item(0x40, b"1.2.840.10008.1.2"))
+    + _item(0x50, _item(0x51, struct.pack(">L", 16384)) + _item(0x52, b"1.2.3.4")),
+)
+_ECHO_COMMAND = (
+    struct.pack("<HHL", 0, 2, 18) + _VERIFICATION + b"\0"
+    + b"".join(struct.pack("<HHLH", 0, tag, 2, value) for tag, value in ((0x100, 0x30), (0x110, 1), (0x800, 0x101)))
+)  # fmt: skip
+_ECHO = _pdu(
+    4,
+    struct.pack(">LBB", len(_ECHO_COMMAND) + 14, 1, 3)
+    + struct.pack("<HHLL", 0, 0, 4, len(_ECHO_COMMAND))
+    + _ECHO_COMMAND,
+)
+
+
+def _echo(port: int, abort: bool) -> None:
+    """What echoscu says, without a process of its own: an association, C-ECHO, and its release or abort."""
+    with socket.create_connection((HERE, port), timeout=20) as line, line.makefile("rb") as answers:
+
+        def answer() -> tuple[int, bytes]:
+            kind, _, length = struct.unpack(">BBL", answers.read(6))
+            return kind, answers.read(length)
+
+        line.sendall(_REQUEST)
+        assert answer()[0] == 2, "accepted"
+        line.sendall(_ECHO)
+        kind, content = answer()
+        # (0000,0900), the status, is 0: success.
+        assert kind == 4 and content.endswith(struct.pack("<HHLH", 0, 0x900, 2, 0))
+        line.sendall(_pdu(7, b"\0" * 4) if abort else _pdu(5, b"\0" * 4))
+        assert abort or answer()[0] == 6, "released"
+
+
 @pytest.mark.slow
-def test_a_thousand_associations_broken_ones_included(tmp_path: Path, dcmtk: Callable, write_series: Callable) -> None:  # type: ignore[type-arg]
-    process, port = _receiver_process(tmp_path / "spool")
+def test_a_thousand_associations_broken_ones_included(
+    tmp_path: Path, dcmtk: Callable, write_series: Callable, server: Server
+) -> None:  # type: ignore[type-arg]
+    """Every twentieth is DCMTK's; the others say the same bytes to the receiver, two at a time."""
+    port = server.receiver(tmp_path / "spool")
 
     def held() -> tuple[int, int, int]:
         facts = dict(
-            line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if ":" in line
+            line.split(":", 1) for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if ":" in line
         )
-        files = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+        files = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
         return int(facts["VmRSS"].split()[0]), int(facts["Threads"]), files
 
-    try:
-        counts = []
-        for number in range(1000):
-            if number % 2:
-                # Silent ones are let go by time only; some may be turned away meanwhile.
-                with contextlib.suppress(OSError):
-                    _hostile(port, number // 2)
-            else:
-                dcmtk("echoscu", *(("--abort",) if number % 4 else ()), HERE, port)
-            if number == 300:
-                counts.append(held())
-        deadline = time.monotonic() + 40
-        while held()[1] > 8 and time.monotonic() < deadline:
-            time.sleep(0.2)
-        counts.append(held())
-        assert counts[1][0] - counts[0][0] < 20_000, counts
-        assert counts[1][1] <= 8 and counts[1][2] <= counts[0][2] + 4, counts
-        files = write_series("last")
-        assert dcmtk("dcmsend", HERE, port, *files).returncode == 0
-        assert len(list((tmp_path / "spool").glob("*/*.dcm"))) == len(files)
-    finally:
-        process.kill()
-        process.wait()
+    def associate(number: int) -> None:
+        if number % 2:
+            # Silent ones are let go by time only; some may be turned away meanwhile.
+            with contextlib.suppress(OSError):
+                _hostile(port, number // 2)
+        elif number % 20 < 2:
+            done = dcmtk("echoscu", *(("--abort",) if number % 4 else ()), HERE, port)
+            assert done.returncode == 0, done.stderr
+        else:
+            _echo(port, abort=bool(number % 4))
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(associate, range(301)))
+        counts = [held()]
+        list(threads.map(associate, range(301, 1000)))
+    deadline = time.monotonic() + 40
+    while held()[1] > 8 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    counts.append(held())
+    assert counts[1][0] - counts[0][0] < 20_000, counts
+    assert counts[1][1] <= 8 and counts[1][2] <= counts[0][2] + 4, counts
+    files = write_series("last")
+    assert dcmtk("dcmsend", HERE, port, *files).returncode == 0
+    assert len(list((tmp_path / "spool").glob("*/*.dcm"))) == len(files)

@@ -41,6 +41,12 @@ def scans(case: Case, truth: RoomTruth) -> dict[float, CtVolume]:
     }
 
 
+@pytest.fixture(scope="module")
+def begun(case: Case, scans: dict[float, CtVolume]) -> tuple[LiveState, LivePicture]:
+    """After the scan before the freeze, followed once for all."""
+    return follow(setup_of(case), LiveState(), arrival(scans[0.0]))
+
+
 def setup_of(case: Case, **more: object) -> LiveSetup:
     assert case.anatomy is not None and case.plan is not None
     return LiveSetup(case.ct, case.anatomy, case.plan, **more)  # type: ignore[arg-type]
@@ -83,8 +89,10 @@ def test_a_whole_procedure(case: Case, truth: RoomTruth, scans: dict[float, CtVo
 
 
 @pytest.mark.slow
-def test_what_must_not_be_overlaid_is_not(case: Case, scans: dict[float, CtVolume]) -> None:
-    state, good = follow(setup_of(case), LiveState(), arrival(scans[0.0]))
+def test_what_must_not_be_overlaid_is_not(
+    case: Case, scans: dict[float, CtVolume], begun: tuple[LiveState, LivePicture]
+) -> None:
+    state, good = begun
     for field in ("patient_key", "study_uid", "frame_of_reference_uid", "patient_position"):
         other = replace(scans[0.0], acquisition=replace(SAID, **{field: "other"}))
         after, picture = follow(setup_of(case), state, arrival(other))
@@ -103,8 +111,10 @@ def test_what_must_not_be_overlaid_is_not(case: Case, scans: dict[float, CtVolum
 
 
 @pytest.mark.slow
-def test_a_series_that_comes_once_more_takes_its_own_place(case: Case, scans: dict[float, CtVolume]) -> None:
-    state, _ = follow(setup_of(case), LiveState(), arrival(scans[0.0]))
+def test_a_series_that_comes_once_more_takes_its_own_place(
+    case: Case, scans: dict[float, CtVolume], begun: tuple[LiveState, LivePicture]
+) -> None:
+    state, _ = begun
     frozen = setup_of(case, freeze_started_s=NOW + 1.0)
     part = scans[60.0]
     fewer = replace(part, array_kji=part.array_kji[:18], geometry=replace(part.geometry, shape_kji=(18, 224, 224)))
@@ -134,11 +144,13 @@ def test_a_probe_that_is_not_there_is_said(case: Case, truth: RoomTruth) -> None
 
 
 @pytest.mark.slow
-def test_a_tracked_pose_is_held_against_the_plan(case: Case, truth: RoomTruth, scans: dict[float, CtVolume]) -> None:
+def test_a_tracked_pose_is_held_against_the_plan(
+    case: Case, truth: RoomTruth, begun: tuple[LiveState, LivePicture]
+) -> None:
     pose = np.eye(4)
     error, said = follow_pose(setup_of(case), LiveState(), TrackedPose("Robot", pose))
     assert error is None and "no live scan" in said
-    state, _ = follow(setup_of(case), LiveState(), arrival(scans[0.0]))
+    state, _ = begun
     path = truth.plan.probes[0].trajectory
     tip = moved(truth.plan_to_live, path.tip_ras_mm)
     z = -(truth.plan_to_live[:3, :3] @ path.direction_ras)
@@ -152,11 +164,14 @@ def test_a_tracked_pose_is_held_against_the_plan(case: Case, truth: RoomTruth, s
 
 @pytest.mark.slow
 def test_nothing_grows_with_the_number_of_scans(
-    case: Case, scans: dict[float, CtVolume], monkeypatch: pytest.MonkeyPatch
+    case: Case,
+    scans: dict[float, CtVolume],
+    begun: tuple[LiveState, LivePicture],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = sys.modules["cryoneuro.guidance.follow"]
     monkeypatch.setattr(module, "constant", lambda name: 2.0 if name == "live_frames_kept" else constant(name))
-    state, _ = follow(setup_of(case), LiveState(), arrival(scans[0.0]))
+    state, _ = begun
     frozen = setup_of(case, freeze_started_s=NOW + 1.0)
     for n in range(4):
         state, picture = follow(frozen, state, arrival(scans[60.0], NOW + 61.0 + n))

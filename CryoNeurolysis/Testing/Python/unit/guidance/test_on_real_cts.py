@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from cryoneuro.anatomy import segment
 from cryoneuro.assessment import Variation, varied_probes, varied_records
 from cryoneuro.guidance import (
     Replayed,
@@ -20,21 +18,22 @@ from cryoneuro.guidance import (
     seen_ice,
     temperature_at,
 )
-from cryoneuro.imaging import on_volume, read_ct
+from cryoneuro.imaging import on_volume
 from cryoneuro.knowledge import probe, protocol
 from cryoneuro.model import Anatomy, Case, CtVolume, Nerve, Plan, PlannedProbe, ThermalRun, Trajectory, moved
 from cryoneuro.pipeline import new_case
 from cryoneuro.thermal import simulate_box, tissue_box
 from cryoneuro.training import ScanSettings, room_truth, virtual_room_scan
+from real_cts import RealCts
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def pelvis(shared: Path) -> Case:
+def pelvis(real_cts: RealCts) -> Case:
     """A real half pelvis, segmented."""
-    ct = read_ct(shared / "data" / "ct" / "hemipelvis-native-sts007" / "ct.nrrd")
-    return replace(new_case(ct), anatomy=segment(ct))
+    name = "hemipelvis-native-sts007"
+    return replace(new_case(real_cts.ct(name)), anatomy=real_cts.anatomy(name))
 
 
 def plan_at(anatomy: Anatomy, direction: tuple[float, float, float]) -> Plan:
@@ -94,9 +93,9 @@ def test_no_probe_is_found_where_none_is(pelvis: Case) -> None:
     assert find_probes(pelvis.ct, live, found, plan.probes, pelvis.anatomy) == ()
 
 
-def test_another_patient_is_refused(pelvis: Case, shared: Path) -> None:
+def test_another_patient_is_refused(pelvis: Case, real_cts: RealCts) -> None:
     assert pelvis.anatomy is not None
-    other = read_ct(shared / "data" / "ct" / "thorabd-arterial-lidc" / "ct.nrrd")
+    other = real_cts.ct("thorabd-arterial-lidc")
     plan = plan_at(pelvis.anatomy, (0.2, 1.0, 0.4))
     part = other.array_kji[10:30]
     geometry = replace(other.geometry, shape_kji=part.shape)
@@ -185,12 +184,12 @@ def test_breathing_is_told_from_a_movement_of_the_patient(pelvis: Case) -> None:
     assert "toward the head" in found.sentence and "Soft tissue" not in calm.sentence
 
 
-def test_a_nail_beside_the_target_is_no_probe_and_hides_none(shared: Path) -> None:
-    ct = read_ct(shared / "data" / "ct" / "abdpelvis-native-ts" / "ct.nrrd")
+def test_a_nail_beside_the_target_is_no_probe_and_hides_none(real_cts: RealCts) -> None:
+    ct = real_cts.ct("abdpelvis-native-ts")
     metal = np.argwhere(ct.array_kji > 2500)
     if len(metal) < 200:
         pytest.skip("no nail in this CT")
-    anatomy = segment(ct)
+    anatomy = real_cts.anatomy("abdpelvis-native-ts")
     middle = ct.geometry.ijk_to_ras_mm(np.median(metal, axis=0)[::-1][None])[0]
     nail = ct.geometry.ijk_to_ras_mm(metal[:, ::-1])
     # 22 mm behind the nail, or where that is no body, in front of it.
