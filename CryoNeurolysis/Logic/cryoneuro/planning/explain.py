@@ -40,6 +40,21 @@ def shares(found: CandidateSet) -> list[tuple[str, float]]:
     return [(found.limit_ids[n], float(rejected[n])) for n in order if rejected[n] > 0]
 
 
+def tightest_words(clearances: tuple[Clearance, ...]) -> tuple[str, ...]:
+    """Where a path comes nearest to a limit, in a sentence; none where nothing is known.
+
+    Args:
+        clearances: worst first.
+    """
+    for worst in clearances:
+        if not worst.unknown:
+            return (
+                f"The tightest place is {worst.structure.replace('_', ' ')}: {worst.clearance_mm:.1f} mm clear, "
+                f"{worst.slack_mm:.1f} mm more than the limit.",
+            )
+    return ()
+
+
 def explain_choice(
     found: CandidateSet, rank: int, clearances: tuple[Clearance, ...], record: NerveRecord
 ) -> tuple[str, ...]:
@@ -50,13 +65,7 @@ def explain_choice(
     top = [f"{limit_words(name)[0]} ({100 * share:.0f} %)" for name, share in shares(found)[:3]]
     if top:
         text.append("Paths were rejected most often because: " + "; ".join(top) + ".")
-    known = [c for c in clearances if not c.unknown]
-    if known:
-        worst = known[0]
-        text.append(
-            f"The tightest place is {worst.structure.replace('_', ' ')}: {worst.clearance_mm:.1f} mm clear, "
-            f"{worst.slack_mm:.1f} mm more than the limit."
-        )
+    text += tightest_words(clearances)
     if any(c.unknown for c in clearances):
         names = ", ".join(c.structure.replace("_", " ") for c in clearances if c.unknown)
         text.append(f"Not segmented, therefore unknown and not safe: {names}.")

@@ -31,7 +31,7 @@ from ..model import (
 from .candidates import make_candidates
 from .check import check_nerve, swallowed
 from .confirm import MOST_CONFIRMED, Confirmed, confirmed
-from .explain import explain_choice, explain_failure
+from .explain import explain_choice, explain_failure, tightest_words
 from .rank import ranked
 from .sweep import sweep
 from .table import table_side_ras
@@ -171,5 +171,8 @@ def with_probe(plan: Plan, other: Plan) -> Plan:
         plan,
         probes=(*plan.probes, *other.probes),
         clearances=tuple(merged),
-        explanation=(*plan.explanation, *(f"Probe {len(plan.probes) + 1}: {text}" for text in other.explanation[2:3])),
+        explanation=(
+            *plan.explanation,
+            *(f"Probe {len(plan.probes) + 1}: {text}" for text in tightest_words(other.clearances)),
+        ),
     )

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryoneuro.anatomy import for_target
 from cryoneuro.cli import main
 from cryoneuro.imaging import Phantom, label_on_grid
 from cryoneuro.knowledge import tissue
-from cryoneuro.model import AnatomyError, Case, PlanningError, Status, Verdict
+from cryoneuro.model import AnatomyError, Case, PlanningError, Status, StructureRole, Verdict
 from cryoneuro.pipeline import Request, confirm_step, find_nerve, grow_step, new_case
 from cryoneuro.session import event, load_case, save_case
 
@@ -50,6 +51,24 @@ def test_a_proposed_course_is_never_silently_used(assessed_case: Case) -> None:
     assert said.plan is not None and said.plan.nerve.confirmed and said.assessment is not None
     assert all(f.id != "nerve.confirmed" for f in said.assessment.findings)
     assert said.anatomy is not None and said.anatomy.nerves[0].confirmed
+
+
+def test_a_yes_makes_known_what_was_unknown(planned_case: Case) -> None:
+    """Vessels that contrast filled in part count once a person has confirmed them; plan and anatomy say so, and not before."""
+    assert planned_case.anatomy is not None and planned_case.plan is not None
+    body = planned_case.anatomy.structure("body")
+    vessels = replace(
+        body, name="femoral_vessels_left", group="femoral_vessels", role=StructureRole.AVOID, origin="computed"
+    )
+    nerve = replace(planned_case.plan.nerve, target_id="femoral")
+    anatomy = for_target(replace(planned_case.anatomy, structures=(*planned_case.anatomy.structures, vessels)), nerve)
+    assert "femoral_vessels" in anatomy.unknown
+    case = replace(planned_case, anatomy=anatomy, plan=replace(planned_case.plan, nerve=nerve, unknown=anatomy.unknown))
+    still = confirm_step(case, ("bone",))
+    assert still.plan is not None and "femoral_vessels" in still.plan.unknown
+    said = confirm_step(case, ("femoral_vessels_left",))
+    assert said.plan is not None and said.anatomy is not None
+    assert "femoral_vessels" not in said.plan.unknown and said.plan.unknown == said.anatomy.unknown
 
 
 def test_a_yes_in_advance_is_kept(phantom_anatomy) -> None:

@@ -89,13 +89,17 @@ def test_an_unfinished_run_is_unknown(planned_case: Case) -> None:
     assert assess(anatomy, plan, replace(run, complete=False)).verdict is Verdict.UNKNOWN
 
 
-def test_bands_hold_the_value_and_bad_bands_warn(planned_case: Case) -> None:
-    result = assess(*synthetic(planned_case))
-    for f in result.findings:
-        if f.low is not None and f.high is not None and f.value is not None:
-            assert f.low - 1e-6 <= f.value <= f.high + 1e-6, f.id
-        if f.status is Status.OK and f.stop is not None and f.id.startswith("guard."):
-            assert f.low is not None and f.low >= f.stop
+def test_bands_of_moved_cold_hold_the_value_and_bad_ones_warn(planned_case: Case) -> None:
+    bad = 0
+    for cold in (-40.0, -60.0, -75.0, -90.0, -105.0):
+        for f in assess(*synthetic(planned_case, cold)).findings:
+            if f.low is not None and f.high is not None and f.value is not None and not f.id.startswith("chance."):
+                assert f.low - 1e-6 <= f.value <= f.high + 1e-6, f.id
+            if f.id.startswith("guard.") and f.low is not None and f.stop is not None and f.value is not None:
+                crossed = f.low < f.stop <= f.value
+                assert not crossed or f.status is Status.WARNING, f.id
+                bad += crossed and f.warning is not None and f.value >= f.warning
+    assert bad, "a neighbor that is only reached by cold that lies off"
     assert neighbor_band_mm() == pytest.approx(np.hypot(2.3, 3.6))
 
 

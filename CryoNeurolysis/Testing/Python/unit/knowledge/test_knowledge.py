@@ -151,3 +151,37 @@ def test_a_field_without_a_claim_is_refused() -> None:
     record["claims"] = {name: claim for name, claim in record["claims"].items() if name != "landmark"}
     with pytest.raises(KnowledgeError, match="landmark"):
         _nerve(record)
+
+
+def test_no_two_probes_share_a_name() -> None:
+    """A name, id or alias means one probe, without regard to case, spaces and dashes."""
+    seen: dict[str, str] = {}
+    for record in load_records("probes"):
+        for text in {record["id"], record["name"], *record["aliases"]}:
+            key = "".join(c for c in text.lower() if c.isalnum())
+            assert seen.setdefault(key, record["id"]) == record["id"], (text, seen[key])
+    assert knowledge.probe("icerod").active_length_mm > knowledge.probe("icesphere").active_length_mm
+
+
+def test_a_sites_probe_counts_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its id, and by an alias that it shares with a probe of the library; of two of its own the first one."""
+    library = next(r for r in load_records("probes") if r["id"] == "argon_17g_long")
+    own = [
+        dict(library, id="ours", name="Ours", aliases=["IceSphere"], tip_temperature_c=-120.0),
+        dict(library, id="ours_too", name="Ours too", aliases=["icesphere"], tip_temperature_c=-110.0),
+        dict(library, id="argon_14g", name="Our 14G", aliases=[], tip_temperature_c=-105.0),
+    ]
+    (tmp_path / "probes.json").write_text(json.dumps({"schema": "cryoneuro-probes/1", "records": own}))
+    monkeypatch.setenv("CRYONEURO_SITE_DATA", str(tmp_path))
+    caches = (records.site_records, knowledge.probes)
+    for cached in caches:
+        cached.cache_clear()
+    try:
+        assert knowledge.probe("icesphere").id == "ours"
+        assert knowledge.probe("argon_14g").tip_temperature_c == -105.0
+        assert [p.id for p in knowledge.probes()][:3] == ["ours", "ours_too", "argon_14g"]
+        assert knowledge.probe("iceseed").id == "argon_17g_short"
+    finally:
+        monkeypatch.undo()
+        for cached in caches:
+            cached.cache_clear()

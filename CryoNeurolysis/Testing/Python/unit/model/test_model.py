@@ -73,6 +73,20 @@ def test_geometry_equality_ignores_rounding() -> None:
     assert a_geometry() != VolumeGeometry((4, 5, 7), matrix)
 
 
+def test_a_volume_contains_what_lies_within_its_outer_faces() -> None:
+    """Voxels of 2 x 3 x 4 mm, the first one's middle at (10, 20, 30): its outer faces lie half a voxel before it."""
+    grid = VolumeGeometry((4, 5, 6), np.array([[2.0, 0, 0, 10], [0, 3.0, 0, 20], [0, 0, 4.0, 30], [0, 0, 0, 1.0]]))
+    low, high = np.array([9.0, 18.5, 28.0]), np.array([21.0, 33.5, 44.0])
+    middle = 0.5 * (low + high)
+    for axis in range(3):
+        for face, outward in ((low, -1.0), (high, 1.0)):
+            point = middle.copy()
+            point[axis] = face[axis]
+            step = np.zeros(3)
+            step[axis] = 0.01 * outward
+            assert grid.contains([point - step])[0] and not grid.contains([point + step])[0]
+
+
 def test_arrays_are_read_only_and_do_not_follow_their_source() -> None:
     source = np.zeros((4, 4, 4), np.int16)
     ct = CtVolume(source[:, :, :], VolumeGeometry((4, 4, 4), np.eye(4)))

@@ -10,7 +10,8 @@ from cryoneuro.anatomy import for_target, propose_nerve
 from cryoneuro.finalists import freeze
 from cryoneuro.knowledge import nerve, probe, protocol
 from cryoneuro.model import Anatomy, ColdProfile, PlanningError
-from cryoneuro.planning import exact_clearances, plan_paths, probes_together, shaft_gap_mm
+from cryoneuro.planning import exact_clearances, finalists, plan_paths, probes_together, shaft_gap_mm
+from cryoneuro.planning.plan import with_probe
 from cryoneuro.planning.several import _longest_run
 from cryoneuro.thermal import cold_profile
 from hypothesis import given
@@ -95,3 +96,23 @@ def test_the_longest_run_is_counted_right(cold_sections: np.ndarray) -> None:
     for row, found in zip(cold_sections, _longest_run(cold_sections), strict=True):
         stretches = "".join("x" if c else " " for c in row).split()
         assert found == max([len(s) - 1 for s in stretches], default=0)
+
+
+def test_of_two_shafts_the_nearer_one_is_said(planned, alone, cold) -> None:
+    """Clearances of probes together are those of the shaft that comes nearest, whichever is added first; the added probe's
+    tightest place is told."""
+    anatomy, plan, found = planned
+    second = finalists(anatomy, plan, found, 2)[1][0]
+    one = {c.structure: c.slack_mm for c in plan.clearances if not c.unknown}
+    other = {c.structure: c.slack_mm for c in second.clearances if not c.unknown}
+    assert any(one[s] < other[s] for s in one) and any(one[s] > other[s] for s in one)
+    for first, added in ((plan, second), (second, plan)):
+        both = with_probe(first, added)
+        assert [p.trajectory for p in both.probes] == [first.probes[0].trajectory, added.probes[0].trajectory]
+        for clearance in both.clearances:
+            if not clearance.unknown:
+                assert clearance.slack_mm == min(one[clearance.structure], other[clearance.structure])
+        worst = next(c for c in added.clearances if not c.unknown)
+        assert both.explanation[:-1] == first.explanation
+        assert both.explanation[-1].startswith("Probe 2: The tightest place is " + worst.structure.replace("_", " "))
+        assert f"{worst.clearance_mm:.1f} mm clear" in both.explanation[-1]

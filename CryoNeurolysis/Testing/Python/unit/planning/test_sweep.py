@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from cryoneuro.imaging import KeptByContent, KeptForArrays
 from cryoneuro.knowledge import limits, nerve, probe
 from cryoneuro.model import (
@@ -104,3 +105,42 @@ def test_what_is_kept_for_an_array_goes_with_it_and_never_belongs_to_another() -
         count = len(made)
         assert kept.get((other,), "a", make) == count + 1
         del other
+
+
+def test_each_criterion_is_what_its_name_says() -> None:
+    """Two paths in empty muscle that differ in one thing at a time: length, tilt, alignment with the nerve, place along it."""
+    body = Structure("body", "body", StructureRole.BODY, np.ones(GRID.shape_kji, bool), "drawn", "all", "high")
+    anatomy = Anatomy(GRID, TissueMap(np.ones(GRID.shape_kji, np.uint8)), (body,))
+    course = Nerve("course", "intercostal", np.array([[20.0, 36, 36], [52.0, 36, 36]]), 1.0, 1.0, "drawn", True)
+    tip = np.array([36.0, 36.0, 36.0])
+    entries = {
+        "base": tip + np.array([0.0, -30.0, 0.0]),
+        "length": tip + np.array([0.0, -15.0, 0.0]),
+        "tilt": tip + np.array([0.0, -30.0 * np.cos(0.3), 30.0 * np.sin(0.3)]),
+        "alignment": tip + np.array([30.0 * np.sin(0.3), -30.0 * np.cos(0.3), 0.0]),
+        "centering": tip + np.array([0.0, -30.0, 0.0]),
+        "skin_angle": tip + np.array([0.0, -30.0, 0.0]),
+    }
+    entry, tips = np.stack(list(entries.values())), np.tile(tip, (len(entries), 1))
+    toward = (tips - entry) / np.linalg.norm(tips - entry, axis=1, keepdims=True)
+    normals = -toward
+    turn = list(entries).index("skin_angle")
+    normals[turn] = np.array([np.sin(0.4), -np.cos(0.4), 0.0])
+    off = np.array([4.0 if name == "centering" else 0.0 for name in entries])
+    needle = probe("argon_17g_short")
+    paths = Candidates(entry, tips, normals, np.tile([1.0, 0.0, 0.0], (len(entry), 1)), off)
+    found = sweep(anatomy, course, nerve("intercostal"), needle, limits(), paths, no_progress, never_cancelled)
+    by_name = {name: found.criteria[n] for n, name in enumerate(entries)}
+    base = by_name["base"]
+    column = {name: n for n, name in enumerate(found.criterion_ids)}
+    for name, own, along in (
+        ("length", "length", set()),
+        ("tilt", "tilt", set()),
+        ("alignment", "nerve_angle", set()),
+        ("centering", "centering", set()),
+        ("skin_angle", "obliquity", set()),
+    ):
+        changed = {c for c, n in column.items() if abs(by_name[name][n] - base[n]) > 1e-3}
+        assert own in changed and changed <= {own} | along, (name, changed)
+    assert by_name["length"][column["length"]] == pytest.approx(15.0 / needle.usable_shaft_mm)
+    assert by_name["centering"][column["centering"]] == pytest.approx(4.0 / (0.5 * needle.active_length_mm))
