@@ -91,8 +91,8 @@ def test_an_unfinished_run_is_unknown(planned_case: Case) -> None:
 
 def test_bands_of_moved_cold_hold_the_value_and_bad_ones_warn(planned_case: Case) -> None:
     bad = 0
-    for cold in (-40.0, -60.0, -75.0, -90.0, -105.0):
-        for f in assess(*synthetic(planned_case, cold)).findings:
+    for cold in (-60.0, -73.0, -74.0, -75.0, -90.0):
+        for f in assess(*synthetic(planned_case, cold, 6.0)).findings:
             if f.low is not None and f.high is not None and f.value is not None and not f.id.startswith("chance."):
                 assert f.low - 1e-6 <= f.value <= f.high + 1e-6, f.id
             if f.id.startswith("guard.") and f.low is not None and f.stop is not None and f.value is not None:
