@@ -53,7 +53,17 @@ from .planning import (
     tried_paths,
     why_not,
 )
-from .thermal import cold_profile, placed_protections, reached_box, simulate, simulate_box, tissue_box, watched_c
+from .thermal import (
+    TissueBox,
+    cold_profile,
+    placed_protections,
+    reached_box,
+    simulate,
+    simulate_box,
+    tissue_box,
+    watched_c,
+    within,
+)
 from .thermal.simulate import DEFAULT_GRID_MM as THERMAL_GRID_MM
 
 DOUBT_SAMPLES = 64
@@ -503,25 +513,32 @@ def sampled_doubt(
         AssessmentError: see assessment.draw and Judge.doubt.
     """
     variations = draw(plan, samples, seed)
-    box = reached_box(tissue_box(anatomy, plan, float(nominal.geometry.spacing_mm[0])), nominal)
-    protections = placed_protections(anatomy, plan, box.geometry)
+    whole = tissue_box(anatomy, plan, float(nominal.geometry.spacing_mm[0]))
+    box = reached_box(whole, nominal)
     judge = Judge(anatomy, plan, nominal)
     done = [0]
+
+    def frozen(variation: Variation, where: TissueBox) -> ThermalRun:
+        return simulate_box(
+            where,
+            varied_probes(plan, variation),
+            plan.protocol,
+            snapshot_s=1e6,
+            protections=placed_protections(anatomy, plan, where.geometry),
+            isotherms_c=watched_c(plan),
+            records=varied_records(where.records, variation),
+            cancelled=cancelled,
+        )
 
     def one(variation: Variation) -> Outcome | None:
         if cancelled():
             return None
         try:
-            run = simulate_box(
-                box,
-                varied_probes(plan, variation),
-                plan.protocol,
-                snapshot_s=1e6,
-                protections=protections,
-                isotherms_c=watched_c(plan),
-                records=varied_records(box.records, variation),
-                cancelled=cancelled,
-            )
+            try:
+                run = frozen(variation, box)
+            except ThermalError:
+                # What goes beyond what the plan cools is looked at in all of the tissue; probes through each other are not saved.
+                run = within(frozen(variation, whole), box.geometry)
         except ThermalError:
             return None
         done[0] += 1

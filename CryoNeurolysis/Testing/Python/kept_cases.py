@@ -14,6 +14,7 @@ import pickle
 import shutil
 import sys
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -26,6 +27,7 @@ import numpy as np
 from cryoneuro.model import content_hash
 
 T = TypeVar("T")
+_IN_USE_S = 3600.0
 _LIBRARIES = ("numpy", "scipy", "SimpleITK", "numba")
 
 
@@ -33,7 +35,7 @@ class Keeper:
     """Cases by name, in memory of this process and on disk for the others.
 
     Args:
-        folder: where they lie; what other versions of the program left there is removed.
+        folder: where they lie; what other versions of the program left there an hour ago is removed.
         sources: folders and files whose bytes a case depends on; None: the program and its data.
     """
 
@@ -43,7 +45,8 @@ class Keeper:
         self._made: dict[str, Any] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
         for other in folder.iterdir():
-            if other != self.folder and other.is_dir():
+            # Another run may be at work on the program as it was a moment ago.
+            if other != self.folder and other.is_dir() and time.time() - other.stat().st_mtime > _IN_USE_S:
                 shutil.rmtree(other, ignore_errors=True)
 
     def __call__(self, name: str, make: Callable[..., T], *inputs: Any) -> T:

@@ -26,7 +26,7 @@ class ProbeModel:
             share of 1; empty for the exponential of cool_down_s.
         power_w: most heat that it can take up over its cold surface, W; None when its temperature is what is known.
         surface_span_c: coldest and warmest settled surface that its sources speak of, one sigma each way; None where they
-            give one figure, which then has the spread of the data's probe_strength_spread.
+            give one figure. That, or a figure outside the span, has the spread of the data's probe_strength_spread.
         temperature_basis: from what tip_temperature_c is taken.
     """
 
@@ -62,9 +62,9 @@ class ProbeModel:
             )
         if self.surface_span_c is not None:
             coldest, warmest = (float(c) for c in self.surface_span_c)
-            if not -273.15 < coldest <= self.tip_temperature_c <= warmest < 0.0:
+            if not -273.15 < coldest <= warmest < 0.0:
                 raise KnowledgeError(
-                    f"Probe {self.id}: surface_span_c must hold tip_temperature_c ({self.tip_temperature_c:g} C), but goes from "
+                    f"Probe {self.id}: surface_span_c must be a coldest and a warmest temperature below 0 C, but goes from "
                     f"{coldest:g} to {warmest:g} C."
                 )
             object.__setattr__(self, "surface_span_c", (coldest, warmest))
@@ -90,7 +90,10 @@ class ProbeModel:
         Args:
             spread: one sigma as a share of the distance to the body's temperature, where no span is known.
         """
-        if self.surface_span_c is None:
+        if (
+            self.surface_span_c is None
+            or not self.surface_span_c[0] <= self.tip_temperature_c <= self.surface_span_c[1]
+        ):
             return self.tip_temperature_c - sigmas * spread * (body_c - self.tip_temperature_c)
         coldest, warmest = self.surface_span_c
         step = self.tip_temperature_c - coldest if sigmas > 0 else warmest - self.tip_temperature_c

@@ -10,7 +10,7 @@ from .near_field import near_field
 from .protections import PlacedProtection, placed_protections
 from .schedule import active_drive, probe_drive, timeline
 from .simulate import ISOTHERMS_C, simulate, simulate_box, thermocouple_c, watched_c
-from .tissue_box import TissueBox, block, reached_box, simulation_grid, tissue_box
+from .tissue_box import TissueBox, block, reached_box, simulation_grid, tissue_box, within
 
 __all__ = [
     "ISOTHERMS_C",
@@ -47,4 +47,5 @@ __all__ = [
     "tissue_grid",
     "vessel_heat_transfer_w_m2k",
     "watched_c",
+    "within",
 ]

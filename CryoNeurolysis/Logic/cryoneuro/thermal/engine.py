@@ -24,7 +24,7 @@ from scipy.ndimage import map_coordinates
 
 from ..knowledge import constant
 from ..model import ThermalError
-from .far import Far, make_far, update_ghosts, upsampled, whole_field
+from .far import Far, far_edge_w, far_step, make_far, update_ghosts, upsampled, whole_field
 from .links import ColdSurface, Link, link
 from .medium import Field, Medium, fitted
 from .patch import Box, Patch, make_patch, moved_patch
@@ -40,6 +40,7 @@ _FIRST_STEP_S, _STEP_GROWS = 0.25, 0.1
 _CALM_S, _AT_ONCE = 10.0, 32
 _SUDDEN_C = 20.0
 _COLD_C = 0.5
+_REST_STEP_S = 4.0
 
 
 class Stepper(Interface):
@@ -334,22 +335,28 @@ class Freezing:
                 if at_edge:
                     weight = np.take(p.face[axis], 0 if ghost == 0 else -2, axis)[1:-1, 1:-1]
                     total += float((weight * (body - np.take(p.temperature, edge, axis)[1:-1, 1:-1])).sum()) * volume
-        if self.far is not None:
-            f = self.far
-            for axis in range(3):
-                for face, edge in ((0, 1), (-2, -2)):
-                    weight = np.take(f.face[axis], face, axis)[1:-1, 1:-1] * np.take(f.free, edge, axis)[1:-1, 1:-1]
-                    total += (
-                        float((weight * (body - np.take(f.temperature, edge, axis)[1:-1, 1:-1])).sum()) * 8.0 * volume
-                    )
-        return total
+        return total + (0.0 if self.far is None else far_edge_w(self.far, float(body)) * 8.0 * volume)
 
-    @property
-    def edge_share(self) -> float:
+    def edge_share(self, enough: float) -> float:
         """Part of the heat that the cold has taken so far which came in through the outside of the grid. Where the grid is
-        large enough it is next to nothing: then the answer does not depend on what is taken to lie beyond."""
-        lacking = max(-self.heat_j(), 0.0)
-        return self.edge_j / max(self.edge_j + lacking, 1e-9) if self.edge_j > 0 else 0.0
+        large enough it is next to nothing: then the answer does not depend on what is taken to lie beyond.
+
+        Args:
+            enough: up to this share it is not looked at closely. Bare skin draws heat through the outside too, which is no
+                fault of the cold and is left out of a larger share.
+        """
+        share = _share(self.edge_j, -self.heat_j())
+        if share <= enough or self.medium.exchange_w_m3k is None:
+            return share
+        volume = 8.0 * (self.medium.grid_mm * 1e-3) ** 3
+        rest, body, edge_j = make_far(self.medium), self.medium.body_c, 0.0
+        steps = max(1, int(np.ceil(self.time_s / min(rest.step_s, _REST_STEP_S))))
+        for _ in range(steps):
+            far_step(rest, self.time_s / steps)
+            edge_j += far_edge_w(rest, body) * volume * self.time_s / steps
+        live = rest.free
+        lacking = float(((body - rest.temperature[live].astype(np.float64)) / rest.inverse_heat[live]).sum()) * volume
+        return _share(self.edge_j - edge_j, -self.heat_j() - lacking)
 
     def at_middle_c(self, probe: int) -> float:
         """Temperature of the tissue where the middle of a probe's cold surface is."""
@@ -471,6 +478,10 @@ class Freezing:
         self.surfaces_c = point.surfaces_c.copy()
         self.calm_s, self._before, self.steer = point.calm_s, point.before_c.copy(), point.steer.copy()
         self._new_box()
+
+
+def _share(edge_j: float, lacking_j: float) -> float:
+    return edge_j / (edge_j + max(lacking_j, 1e-9)) if edge_j > 0 else 0.0
 
 
 def _lanes(low: int, high: int, count: int) -> tuple[int, int]:

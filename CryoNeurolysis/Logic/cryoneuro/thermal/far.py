@@ -194,6 +194,17 @@ def far_step(far: Far, dt_s: float) -> None:
     np.minimum(far.coldest_c, t, out=far.coldest_c)
 
 
+def far_edge_w(far: Far, body_c: float) -> float:
+    """What comes in from the ghosts round the grid, W/m3 summed over the cells at its outside."""
+    total = 0.0
+    for axis in range(3):
+        for face, edge in ((0, 1), (-2, -2)):
+            weight = np.take(far.face[axis], face, axis)[1:-1, 1:-1] * np.take(far.free, edge, axis)[1:-1, 1:-1]
+            below = np.float32(body_c) - np.take(far.temperature, edge, axis)[1:-1, 1:-1]
+            total += float((weight * below).sum())
+    return total
+
+
 def update_ghosts(far: Far, patch: Patch) -> None:
     """Give the coarse cells just inside the seam the mean of their voxels, and the ghosts what lies outside.
 

@@ -147,6 +147,8 @@ def fit_probe(probe: ProbeModel, sizes: Sequence[IsothermSize], gel_c: float | N
         f"diameter and course of cooling: {probe.source}",
         confidence="medium",
         verified=False,
+        surface_span_c=None,
+        temperature_basis=f"Fitted to {len(sizes)} entered isotherm size(s), worst difference {worst:.1f} mm",
     )
     if worst > _WORST_MM:
         raise ThermalError(

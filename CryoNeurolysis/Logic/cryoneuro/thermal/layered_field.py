@@ -4,7 +4,7 @@ A layer of fat a millimeter thick beside a probe decides what the probe can do t
 than a voxel. The near field of one tissue is put on the half voxels as near_field says, with each half voxel's own
 conductivity, and solved outward to where it is held at that field again. From it come the field's values in the middles of
 the voxels and the heat through their faces, so that faces and links of the coarser grid can be made to carry just that
-(upscaling, as near wells in reservoir simulation: Durlofsky, Math Geosci 2005;37:25).
+(upscaling, as near wells in reservoir simulation: Durlofsky, Milliken and Bernath, SPE J 2000;5:110).
 """
 
 from __future__ import annotations

@@ -379,8 +379,9 @@ def _check_settings(grid_mm: float, snapshot_s: float, step_s: float | None) -> 
 
 def _check_edges(freezing: Freezing) -> None:
     """Refuse an answer that depends on what was taken to lie beyond the box."""
-    share = freezing.edge_share
-    if share > constant("edge_share_limit"):
+    enough = constant("edge_share_limit")
+    share = freezing.edge_share(enough)
+    if share > enough:
         raise ThermalError(
             f"The simulated box is too small: {100 * share:.0f} % of the heat that the cold took in "
             f"{freezing.time_s / 60:.0f} min came in through its sides. Take a larger block, or freeze for less time."

@@ -115,6 +115,21 @@ def reached_box(box: TissueBox, run: ThermalRun) -> TissueBox:
     return TissueBox(VolumeGeometry(shape, matrix), grid, box.records)
 
 
+def within(run: ThermalRun, geometry: VolumeGeometry) -> ThermalRun:
+    """The part of a run that lies in a geometry whose voxels are some of its own."""
+    start = np.rint(run.geometry.ras_to_ijk(geometry.ijk_to_ras[:3, 3])[0]).astype(int)[::-1]
+    k, j, i = (slice(a, a + n) for a, n in zip(start, geometry.shape_kji, strict=True))
+    return replace(
+        run,
+        geometry=geometry,
+        temperature_c=run.temperature_c[..., k, j, i],
+        coldest_c=run.coldest_c[..., k, j, i],
+        time_below_s=run.time_below_s[..., k, j, i],
+        first_below_s=None if run.first_below_s is None else run.first_below_s[..., k, j, i],
+        checkpoints=(),
+    )
+
+
 def _half_geometry(geometry: VolumeGeometry) -> VolumeGeometry:
     matrix = geometry.ijk_to_ras.copy()
     matrix[:3, 3] -= 0.25 * np.diag(matrix)[:3]

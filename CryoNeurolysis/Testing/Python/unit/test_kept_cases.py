@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,10 @@ def test_other_inputs_names_files_and_sources_are_made_anew(tmp_path: Path) -> N
     source.write_text("one = 2")
     Keeper(cases, (source,))("squares", squares, 3, data)
     assert CALLS == [3, 4, 3, 3, 3]
+    assert before <= set(cases.rglob("*.pickle")), "another run may still be at work with it"
+    for folder in cases.iterdir():
+        os.utime(folder, (0, 0))
+    Keeper(cases, (source,))
     assert not before & set(cases.rglob("*.pickle")), "what another version made is removed"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cryoneuro.anatomy import propose_nerve
 from cryoneuro.imaging import label_on_grid
+from cryoneuro.knowledge import constant
 from cryoneuro.model import Anatomy, AnatomyError, Verdict
 from cryoneuro.pipeline import Request, new_case, plan_step, simulate_step
 from real_cts import RealCts, gap_mm
@@ -69,7 +70,12 @@ def test_whole_line_with_labels(chest) -> None:
     case = simulate_step(case, grid_mm=2.0)
     assert case.plan is not None and case.assessment is not None and case.thermal is not None
     assert not case.plan.unknown and case.plan.is_clear
-    assert case.assessment.verdict in (Verdict.CAUTION, Verdict.TREATED_AND_SAFE)
+    chance = case.assessment.finding("chance.treated").value
+    assert chance is not None
+    # Between a rib and the lung a hand that misses by 3.6 mm mostly misses: then the verdict must say so.
+    mostly = chance >= constant("chance_least")
+    good = (Verdict.CAUTION, Verdict.TREATED_AND_SAFE) if mostly else (Verdict.LIKELY_NOT_TREATED,)
+    assert case.assessment.verdict in good
     assert 5 < (case.assessment.finding("nerve.treated_length").value or 0) < 25
     assert case.thermal.coldest_c.min() >= -140.5
 
