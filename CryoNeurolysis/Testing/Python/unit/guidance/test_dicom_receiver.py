@@ -589,16 +589,24 @@ def test_a_thousand_associations_broken_ones_included(
             with contextlib.suppress(OSError):
                 _hostile(port, number // 2)
         elif number % 20 < 2:
-            until = time.monotonic() + 30.0
-            while True:
-                # The silent ones may hold every place for a moment; then it is asked again, as a scanner does.
-                done = dcmtk("echoscu", *(("--abort",) if number % 4 else ()), HERE, port)
-                if done.returncode == 0 or time.monotonic() > until:
-                    break
-                time.sleep(0.2)
-            assert done.returncode == 0, done.stderr
+            insisting(lambda: scanner(number))
         else:
-            _echo(port, abort=bool(number % 4))
+            insisting(lambda: _echo(port, abort=bool(number % 4)))
+
+    def scanner(number: int) -> None:
+        done = dcmtk("echoscu", *(("--abort",) if number % 4 else ()), HERE, port)
+        assert done.returncode == 0, done.stderr
+
+    def insisting(ask: Callable[[], None]) -> None:
+        """The silent ones may hold every place for a moment: then it is asked again, as a scanner does."""
+        until = time.monotonic() + 30.0
+        while True:
+            try:
+                return ask()
+            except (AssertionError, OSError, struct.error):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(associate, range(301)))
