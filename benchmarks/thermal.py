@@ -174,7 +174,7 @@ def main() -> int:
     nominal = simulate(case.anatomy, plan)
     start = time.perf_counter()
     sampled_doubt(case.anatomy, plan, nominal, 64)
-    print(f"{'doubt: 64 runs of the same on 2 mm, two at a time':64} {time.perf_counter() - start:8.3f}")
+    print(f"{'doubt: 64 runs of the same, two at a time':64} {time.perf_counter() - start:8.3f}")
     code = (
         "import time; s = time.perf_counter()\nimport numpy as np, resource\n"
         "from cryoneuro.thermal import *\nfrom cryoneuro.knowledge import tissue\n"
