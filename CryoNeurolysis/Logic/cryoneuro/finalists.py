@@ -129,9 +129,15 @@ def frozen_finalists(
     )
 
 
-def freeze(anatomy: Anatomy, plan: Plan, rank: int = 1, cancelled: Cancelled = never_cancelled) -> Finalist:
-    """A plan with what its ice does in a coarse preview."""
-    run = simulate(anatomy, plan, grid_mm=PREVIEW_GRID_MM, snapshot_s=1e6, cancelled=cancelled)
+def freeze(
+    anatomy: Anatomy,
+    plan: Plan,
+    rank: int = 1,
+    cancelled: Cancelled = never_cancelled,
+    grid_mm: float = PREVIEW_GRID_MM,
+) -> Finalist:
+    """A plan with what its ice does, in a coarse preview unless another grid is asked for."""
+    run = simulate(anatomy, plan, grid_mm=grid_mm, snapshot_s=1e6, cancelled=cancelled)
     dose = nerve_dose(run, plan.nerve, treat_c=plan.treat_c)
     rows = []
     for guard in guards(anatomy, run, 0.0):

@@ -13,7 +13,7 @@ from . import __version__
 from .anatomy import for_target, grow_structure, nerve_from_points, propose_nerve, pulled_course, with_structure
 from .assessment import Judge, Outcome, Variation, assess, draw, varied_probes, varied_records
 from .finalists import FINALISTS, ICE_CRITERIA, PREVIEW_GRID_MM, Finalist, freeze, frozen_finalists
-from .knowledge import limits_for
+from .knowledge import constant, limits_for
 from .knowledge import nerve as nerve_record
 from .knowledge import probe as probe_record
 from .knowledge import protocol as protocol_record
@@ -380,12 +380,16 @@ def _planned_by_ice(
     else:
         best = freeze(anatomy, plan, 1, cancelled)
         frozen = (best,)
+    words = _ice_words(best, len(frozen))
+    finer = request.thermal_grid_mm < PREVIEW_GRID_MM
+    if not few and finer and abs(best.treated_mm - needed_mm) < constant("preview_doubt_mm"):
+        # The preview is too coarse to decide this.
+        best = freeze(anatomy, best.plan, best.rank, cancelled, request.thermal_grid_mm)
+        words += f" On {request.thermal_grid_mm:g} mm it treats {best.treated_mm:.1f} mm."
     if request.probe_count == 1 or (not few and best.treated_mm >= needed_mm):
-        return replace(best.plan, explanation=(*best.plan.explanation, _ice_words(best, len(frozen)))), frozen
+        return replace(best.plan, explanation=(*best.plan.explanation, words)), frozen
     cold = cold_profile(best.run, best.plan.probes[0])
-    said = (
-        "" if few else f"In a {PREVIEW_GRID_MM:g} mm preview one probe treats {best.treated_mm:.0f} mm of the nerve. "
-    )
+    said = "" if few else f"One probe treats {best.treated_mm:.0f} mm of the nerve. "
     counts = (request.probe_count,) if few else range(2, MOST_PROBES + 1)
     for count in counts:
         progress(0.6 + 0.1 * count, f"{count} probes together")
@@ -396,7 +400,11 @@ def _planned_by_ice(
                 raise
             return replace(best.plan, explanation=(*best.plan.explanation, f"{said}{error}")), frozen
         treated = freeze(anatomy, together, 1, cancelled)
-        more = f"{said}{count} probes treat {treated.treated_mm:.0f} mm in it." if said else _ice_words(treated, 1)
+        more = (
+            f"{said}{count} probes treat {treated.treated_mm:.0f} mm in a {PREVIEW_GRID_MM:g} mm preview."
+            if said
+            else _ice_words(treated, 1)
+        )
         # A probe that adds nothing is a hole for nothing.
         if few or treated.treated_mm > best.treated_mm + 0.5:
             best = replace(treated, plan=replace(together, explanation=(*together.explanation, more)))

@@ -45,6 +45,16 @@ def test_what_the_ice_does_can_decide(planned_case: Case) -> None:
     assert [f.rank for f in away] != sorted(f.rank for f in away)
 
 
+def test_a_preview_does_not_decide_what_it_is_too_coarse_for(planned_case: Case, rows) -> None:
+    """What is needed lies within the preview's error of what it found: the plan's own grid is asked."""
+    needed_mm = round(rows[0].treated_mm - 0.5 * constant("preview_doubt_mm"), 1)
+    near = plan_step(planned_case, Request("intercostal", limits=(("nerve.treated_length", needed_mm),))).plan
+    far = plan_step(planned_case, Request("intercostal")).plan
+    assert near is not None and far is not None
+    assert any("On 1 mm it treats" in text for text in near.explanation)
+    assert not any("On 1 mm it treats" in text for text in far.explanation)
+
+
 def test_several_probes_can_be_asked_for(planned_case: Case) -> None:
     two = plan_step(planned_case, Request("intercostal", probe_count=2)).plan
     assert two is not None and len(two.probes) == 2
