@@ -523,6 +523,13 @@ def sampled_doubt(
     variations = draw(plan, samples, seed)
     whole = tissue_box(anatomy, plan, float(nominal.geometry.spacing_mm[0]))
     box = reached_box(whole, nominal)
+    # Placed once, not for every draw.
+    try:
+        placed = {id(where): placed_protections(anatomy, plan, where.geometry) for where in (whole, box)}
+    except ThermalError:
+        # Something protects that lies beyond what the plan cools.
+        box = whole
+        placed = {id(whole): placed_protections(anatomy, plan, whole.geometry)}
     judge = Judge(anatomy, plan, nominal)
     done = [0]
 
@@ -532,7 +539,7 @@ def sampled_doubt(
             varied_probes(plan, variation),
             plan.protocol,
             snapshot_s=1e6,
-            protections=placed_protections(anatomy, plan, where.geometry),
+            protections=placed[id(where)],
             isotherms_c=watched_c(plan),
             records=varied_records(where.records, variation),
             cancelled=cancelled,

@@ -64,6 +64,7 @@ class Checkpoint:
     Attributes:
         patch, far: copies of the arrays that change, by name; far is empty where there is no coarse grid.
         calm_s, before_c: how long the probes have done the same, and what they were last asked for; steer: see Freezing.
+        edge_j: heat that has come in through the outside of the grid.
         fingerprint: of tissue grid, probes and way of stepping; a state goes on only where they are the same.
     """
 
@@ -75,6 +76,7 @@ class Checkpoint:
     calm_s: float
     before_c: npt.NDArray[np.float64]
     steer: npt.NDArray[np.float64]
+    edge_j: float
     fingerprint: str
 
 
@@ -439,6 +441,7 @@ class Freezing:
             self.calm_s,
             self._before.copy(),
             self.steer.copy(),
+            self.edge_j,
             self.fingerprint(),
         )
 
@@ -477,6 +480,7 @@ class Freezing:
             self.far = None
         self.surfaces_c = point.surfaces_c.copy()
         self.calm_s, self._before, self.steer = point.calm_s, point.before_c.copy(), point.steer.copy()
+        self.edge_j = point.edge_j
         self._new_box()
 
 
